@@ -1,0 +1,82 @@
+"""The command line: run the study, build its book."""
+
+import argparse
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from postergenre.errors import StudyError
+
+
+def parser() -> argparse.ArgumentParser:
+    """Return what the command line understands."""
+    top = argparse.ArgumentParser(
+        prog="python -m postergenre", description=__import__("postergenre").__doc__
+    )
+    commands = top.add_subparsers(dest="command", required=True, metavar="COMMAND")
+
+    study = commands.add_parser(
+        "study",
+        help="run the notebooks in order, then build the book of the run",
+        description="Run the notebooks in order. What is done already, with the same code and the "
+        "same parameters, is kept; a study that was stopped goes on where it was.",
+    )
+    study.add_argument("--run", default="runs/demo", help="directory of the run (%(default)s)")
+    study.add_argument(
+        "--parameters",
+        type=Path,
+        metavar="FILE.yml",
+        help="parameters for all notebooks that have them; a section named after a notebook is "
+        "for that one only",
+    )
+    study.add_argument(
+        "-p",
+        nargs=2,
+        action="append",
+        default=[],
+        dest="given",
+        metavar=("NAME", "VALUE"),
+        help="one parameter, such as `-p epochs 2` or `-p 03.epochs 2`; wins over the file",
+    )
+    study.add_argument("--from", dest="start", metavar="NN", help="run again from this notebook on")
+    study.add_argument("--only", metavar="NN", help="run this notebook only")
+    study.add_argument("--force", action="store_true", help="run all notebooks again")
+    study.add_argument("--no-book", action="store_true", help="leave the book out")
+
+    book = commands.add_parser("book", help="build the book of a run, or the published one")
+    book.add_argument("--run", help="directory of a finished run; without it the published book")
+    return top
+
+
+def main(words: Sequence[str] | None = None) -> int:
+    """Do what the command line says; return 0, 1 (a notebook failed), 2 (refused) or 130 (Ctrl-C)."""
+    asked = parser().parse_args(words)
+    from postergenre import book, study
+
+    try:
+        if asked.command == "book":
+            print("Book:", book.build(asked.run))
+            return 0
+        complete = study.study(
+            asked.run,
+            file=asked.parameters,
+            given=[(name, value) for name, value in asked.given],
+            start=asked.start,
+            only=asked.only,
+            force=asked.force,
+        )
+        if complete and not asked.no_book:
+            print("Building the book …", flush=True)
+            page = book.build(asked.run)
+            print(f"\n{book.headline(asked.run)}\n\nBook: {page}")
+        return 0
+    except StudyError as error:
+        print(error, file=sys.stderr)
+        return 1 if isinstance(error, study.NotebookFailed) else 2
+    except KeyboardInterrupt:
+        print("\nStopped. What is finished is kept; call again and it goes on.", file=sys.stderr)
+        return 130
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,142 @@
+"""The two networks: posters in, as raw 0-255 RGB; one sigmoid per genre out."""
+
+from pathlib import Path
+
+import keras
+import numpy as np
+from keras import layers
+from numpy.typing import NDArray
+
+from postergenre import paths
+from postergenre.errors import StudyError
+
+BLOCKS = (2, 3, 4, 5)  # the blocks of VGG16 whose outputs are pooled for the head
+
+
+def custom_cnn(
+    size: tuple[int, int], genres: int, *, width: int = 32, dropout: float = 0.4
+) -> keras.Model:
+    """Build the network made for posters: five convolutions, then one pooling a third of the frame.
+
+    `size` is (height, width) in pixels; `width` the number of channels of the first convolution.
+    """
+    posters = keras.Input((*size, 3), name="posters")
+    x = layers.Rescaling(1 / 127.5, offset=-1, name="rescale")(posters)
+    # A wide first kernel with stride 2: flat grounds and large letters need no fine grid.
+    x = _convolution(x, width, kernel=5, strides=2, name="conv1")
+    for number, channels in enumerate((2 * width, 4 * width, 6 * width, 8 * width), start=2):
+        x = _convolution(x, channels, name=f"conv{number}")
+        if number < 5:
+            x = layers.MaxPooling2D(name=f"pool{number}")(x)
+    # Posters are read from top to bottom: head, middle and foot are pooled apart, so that a title
+    # at the foot differs from one at the head; left and right are pooled together.
+    bands = layers.AveragePooling2D((x.shape[1] // 3, x.shape[2]), name="thirds")(x)
+    peak = layers.GlobalMaxPooling2D(name="peak")(x)
+    x = layers.Concatenate(name="features")([layers.Flatten()(bands), peak])
+    x = layers.Dropout(dropout, name="dropout")(x)
+    return keras.Model(posters, _genres(x, genres), name="custom_cnn")
+
+
+def _convolution(
+    x: keras.KerasTensor, channels: int, *, name: str, kernel: int = 3, strides: int = 1
+) -> keras.KerasTensor:
+    x = layers.Conv2D(channels, kernel, strides=strides, padding="same", use_bias=False, name=name)(
+        x
+    )
+    x = layers.BatchNormalization(momentum=0.9, name=f"{name}_norm")(x)
+    return layers.ReLU(name=f"{name}_relu")(x)
+
+
+def vgg16(
+    size: tuple[int, int], genres: int, *, weights: str, hidden: int = 512, dropout: float = 0.5
+) -> keras.Model:
+    """Build VGG16 without its top, pooled after blocks 2 to 5, with one hidden layer as its head.
+
+    Network: Simonyan and Zisserman, arXiv:1409.1556. `weights` is a file, "imagenet" or "random".
+    Flat, so that `model.get_layer("block5_conv3")` works.
+    """
+    posters = keras.Input((*size, 3), name="posters")
+    x = keras.applications.vgg16.preprocess_input(posters)
+    base = _vgg16_base(x, weights)
+    base.trainable = False
+    pooled = [base.get_layer(f"block{block}_pool").output for block in BLOCKS]
+    pooled = [layers.GlobalAveragePooling2D(name=f"pooled{b}")(p) for b, p in zip(BLOCKS, pooled)]
+    x = layers.Concatenate(name="features")(pooled)
+    x = layers.BatchNormalization(
+        center=False, scale=False, epsilon=1e-3, trainable=False, name="standardise"
+    )(x)
+    x = layers.Dense(hidden, activation="relu", name="hidden")(x)
+    x = layers.Dropout(dropout, name="dropout")(x)
+    return keras.Model(posters, _genres(x, genres), name="vgg16")
+
+
+def _genres(x: keras.KerasTensor, genres: int) -> keras.KerasTensor:
+    logits = layers.Dense(genres, name="logits")(x)
+    return layers.Activation("sigmoid", dtype="float32", name="genres")(logits)
+
+
+def _vgg16_base(x: keras.KerasTensor, weights: str) -> keras.Model:
+    known = {"imagenet": "imagenet", "random": None}
+    path = paths.project() / Path(weights).expanduser()
+    if weights not in known and not path.is_file():
+        raise StudyError(
+            f"Expected the weights of VGG16 in {weights}, and there is no such file. Give a path, "
+            '"imagenet" (downloaded) or "random".'
+        )
+    try:
+        return keras.applications.VGG16(
+            include_top=False, weights=known.get(weights, str(path)), input_tensor=x
+        )
+    except (ValueError, OSError, KeyError) as error:
+        reason = str(error).splitlines()[0]
+        raise StudyError(
+            f"{weights} does not hold the 13 convolutional layers of VGG16 ({reason}). Expected "
+            "the layout of keras.applications.VGG16(include_top=False)."
+        ) from None
+
+
+def head(model: keras.Model) -> keras.Model:
+    """Return the head of `vgg16` as a network of its own on pooled features; weights are shared."""
+    features = keras.Input(model.get_layer("features").output.shape[1:], name="pooled")
+    return keras.Model(features, _after_features(model, features), name="head")
+
+
+def tail(model: keras.Model) -> keras.Model:
+    """Return `vgg16` from the output of block 4 onwards, to be trained; weights are shared.
+
+    Inputs: block 4's output (height, width, 512), and the pooled features of blocks 2 to 4.
+    """
+    middle = keras.Input(model.get_layer("block4_pool").output.shape[1:], name="block4")
+    pooled = keras.Input((shallow_features(model),), name="pooled")
+    x = middle
+    for name in ("block5_conv1", "block5_conv2", "block5_conv3", "block5_pool", "pooled5"):
+        layer = model.get_layer(name)
+        layer.trainable = True
+        x = layer(x)
+    features = layers.Concatenate(name="features")([pooled, x])
+    return keras.Model([middle, pooled], _after_features(model, features), name="tail")
+
+
+def shallow_features(model: keras.Model) -> int:
+    """Return how many of the pooled features of `vgg16` come from the blocks below block 5."""
+    return sum(model.get_layer(f"pooled{block}").output.shape[1] for block in BLOCKS[:-1])
+
+
+def _after_features(model: keras.Model, x: keras.KerasTensor) -> keras.KerasTensor:
+    for name in ("standardise", "hidden", "dropout", "logits", "genres"):
+        x = model.get_layer(name)(x)
+    return x
+
+
+def frozen(model: keras.Model) -> keras.Model:
+    """Return the part of `vgg16` that is computed once: pooled features, and block 4's output."""
+    return keras.Model(
+        model.input, [model.get_layer("features").output, model.get_layer("block4_pool").output]
+    )
+
+
+def standardise(model: keras.Model, features: NDArray[np.floating]) -> None:
+    """Set the head's input scale from the training films' features (films, channels)."""
+    layer = model.get_layer("standardise")
+    layer.moving_mean.assign(features.mean(axis=0))
+    layer.moving_variance.assign(features.var(axis=0))

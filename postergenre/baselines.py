@@ -1,0 +1,71 @@
+"""Readings of a poster that need no network; what a network has to beat."""
+
+from collections.abc import Sequence
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+from sklearn.linear_model import LogisticRegression
+from sklearn.multiclass import OneVsRestClassifier
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
+
+
+def frequencies(truth: NDArray[np.bool_], train: NDArray[np.bool_]) -> NDArray[np.float64]:
+    """Return the training films' genre frequencies as every film's scores (films, genres)."""
+    return np.tile(truth[train].mean(axis=0), (len(truth), 1))
+
+
+def most_frequent(truth: NDArray[np.bool_], train: NDArray[np.bool_]) -> NDArray[np.float64]:
+    """Return scores that name the training films' most frequent genre, and nothing else."""
+    scores = np.zeros(truth.shape)
+    scores[:, int(truth[train].sum(axis=0).argmax())] = 1.0
+    return scores
+
+
+def decades(years: pd.Series) -> NDArray[np.float64]:
+    """Return each film's decade as (films, decades) zeros and ones; a missing year is its own column."""
+    return pd.get_dummies(years.astype("Int64") // 10, dummy_na=True).to_numpy(dtype=float)
+
+
+def colour_and_layout(posters: NDArray[np.uint8], *, bins: int = 4) -> NDArray[np.float32]:
+    """Return (posters, features): a joint colour histogram, and brightness and edges in 6 x 4 tiles."""
+    features = []
+    for poster in posters:
+        codes = (np.asarray(poster, dtype=np.int64) * bins) // 256
+        joint = (codes[..., 0] * bins + codes[..., 1]) * bins + codes[..., 2]
+        histogram = np.sqrt(np.bincount(joint.ravel(), minlength=bins**3) / joint.size)
+        grey = np.asarray(poster, dtype=np.float32).mean(axis=2) / 255
+        edges = np.abs(np.diff(grey, axis=0))[:, :-1] + np.abs(np.diff(grey, axis=1))[:-1]
+        features.append(np.concatenate([histogram, _tiles(grey), _tiles(edges)]))
+    return np.asarray(features, dtype=np.float32)
+
+
+def _tiles(values: NDArray[np.float32]) -> NDArray[np.float32]:
+    rows = np.array_split(values, 6, axis=0)
+    return np.array([tile.mean() for row in rows for tile in np.array_split(row, 4, axis=1)])
+
+
+def linear(
+    features: NDArray[np.floating],
+    truth: NDArray[np.bool_],
+    train: NDArray[np.bool_],
+    validation: NDArray[np.bool_],
+    *,
+    strengths: Sequence[float] = (0.001, 0.01, 0.1),
+) -> NDArray[np.float64]:
+    """Return scores (films, genres) of one logistic regression a genre on these features.
+
+    Its regularisation is the one of `strengths` with the lowest log loss on validation films.
+    """
+    best, chosen = np.inf, np.empty(truth.shape)
+    for strength in strengths:
+        one = LogisticRegression(C=strength, max_iter=500)
+        model = make_pipeline(StandardScaler(), OneVsRestClassifier(one))
+        model.fit(features[train], truth[train].astype(int))
+        scores = np.clip(model.predict_proba(features), 1e-6, 1 - 1e-6)
+        right = np.where(truth, scores, 1 - scores)[validation]
+        loss = -float(np.log(right).mean())
+        if loss < best:
+            best, chosen = loss, scores
+    return chosen

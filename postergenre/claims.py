@@ -1,0 +1,105 @@
+"""The sentences and tables in which a run answers the article's claims; each is computed."""
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from postergenre import paths
+from postergenre.demo import studio
+from postergenre.metrics import NAMES, Evaluation, coverage_at
+
+CLAIMED = 0.85  # "85 % accuracy on major genres"
+CLAIMED_MILLISECONDS = 100
+CLAIMED_POSTERS = 45_000
+
+
+def ceiling(
+    run: str, films: pd.DataFrame, vocabulary: Sequence[str]
+) -> NDArray[np.float64] | None:
+    """Return the scores (films, genres) of the best possible reader of drawn posters; of real ones None."""
+    drawn = paths.run_directory(run) / "studio"
+    if not (drawn / "truth.parquet").exists():
+        return None
+    truth = studio.truth(drawn).set_index("film_id").loc[films["film_id"]]
+    return np.asarray(studio.ceiling(truth.reset_index(), list(vocabulary)), dtype=np.float64)
+
+
+def table(
+    result: Evaluation, milliseconds: Mapping[str, float], *, films: int
+) -> pd.DataFrame:
+    """Return the article's claims, each under every reading: measured, constant answer, verdict."""
+    readings = {
+        "top1": "share of films whose one major genre is named",
+        "balanced_top1": "the same, averaged over genres",
+        "hit_at_1": "the surest genre is one of the film's",
+        "hit_at_3": "one of the three surest genres is the film's",
+        "label_accuracy": "share of all yes/no answers that are right",
+    }
+    rows = []
+    for measure, reading in readings.items():
+        value, low, high, base = result.table.loc[measure, ["value", "low", "high", "base"]]
+        verdict = _verdict(float(low), float(high), float(base))
+        measured = f"{value:.0%} ({low:.0%} to {high:.0%})"
+        rows.append(("85 % accuracy", reading, measured, f"{base:.0%}", verdict))
+    share = coverage_at(result.coverage, CLAIMED)
+    rows.append(
+        ("85 % accuracy", "on the films it is surest of", f"on {share:.0%} of them", "", "in part")
+    )
+    for name, value in milliseconds.items():
+        verdict = "holds" if value < CLAIMED_MILLISECONDS else "fails"
+        reading = f"{name}, one poster at a time, on this machine"
+        rows.append(("under 100 ms", reading, f"{value:.0f} ms", "", verdict))
+    verdict = "holds" if films >= CLAIMED_POSTERS else "not tested at that size"
+    rows.append(("45,000 posters", "films in this run", f"{films:,}", "", verdict))
+    return pd.DataFrame(rows, columns=["claim", "read as", "measured", "constant answer", "verdict"])
+
+
+def _verdict(low: float, high: float, base: float) -> str:
+    if base >= CLAIMED:
+        return "a constant answer reaches it"
+    if low >= CLAIMED:
+        return "holds"
+    return "fails" if high < CLAIMED else "cannot be told"
+
+
+def verdict(
+    tables: Mapping[str, pd.DataFrame], gap: pd.DataFrame, networks: Sequence[str]
+) -> str:
+    """Tell in one sentence which network is ahead, on macro AUROC, and whether the films can tell."""
+    values = {name: float(tables[name].loc["macro_auroc", "value"]) for name in networks}
+    first = max(values, key=lambda name: values[name])
+    other = next(name for name in networks if name != first)
+    low, high = gap.loc["macro_auroc", ["low", "high"]]
+    sure = "the difference is beyond chance" if low > 0 or high < 0 else "these films cannot tell"
+    colours = float(tables["colour and layout"].loc["macro_auroc", "value"])
+    return (
+        f"{first} reads genres best, with a macro AUROC of {values[first]:.3f} against "
+        f"{values[other]:.3f} for {other} ({sure}) and {colours:.3f} for colour and layout alone."
+    )
+
+
+def ceiling_sentence(results: Mapping[str, Evaluation], networks: Sequence[str]) -> str:
+    """Tell in one sentence how far the better network is from the best that is possible."""
+    value = {name: float(r.table.loc["macro_auroc", "value"]) for name, r in results.items()}
+    if "best possible" not in value:
+        return "How much genre there is in real posters at most is not known to anyone."
+    first = max(networks, key=lambda name: value[name])
+    share = (value[first] - 0.5) / (value["best possible"] - 0.5)
+    return (
+        f"The best possible reader of these drawn posters would reach {value['best possible']:.3f}; "
+        f"{first} has covered {share:.0%} of the way there from chance."
+    )
+
+
+def headline(results: Mapping[str, Evaluation]) -> dict[str, list[object]]:
+    """Return the table that the study prints at its end, as columns and rows of text."""
+    measures = ["macro_auroc", "map", "macro_f1", "balanced_top1", "label_accuracy"]
+    rows: list[object] = []
+    for name, result in results.items():
+        cells = [result.table.loc[m, ["value", "low", "high"]].astype(float) for m in measures]
+        rows.append([name, *(f"{v:.3f} ({lo:.3f}-{hi:.3f})" for v, lo, hi in cells)])
+    base = next(iter(results.values())).table["base"]
+    rows.append(["base rate", *(f"{base[m]:.3f}" for m in measures)])
+    return {"columns": ["", *(NAMES[m] for m in measures)], "rows": rows}

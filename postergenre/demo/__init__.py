@@ -1,0 +1,1 @@
+"""The demo studio: draws film posters whose genre cues are known, and stands in for TMDB and IMDb."""

@@ -1,0 +1,17 @@
+"""Errors a user can act on: each message says what was expected, what came and what to do."""
+
+
+class StudyError(Exception):
+    """Stop the study for a reason the user can mend."""
+
+
+class SourceError(StudyError):
+    """Report a source of films that cannot be used, or that answered wrongly."""
+
+
+class MissingStep(StudyError):
+    """Report that a file of an earlier notebook is missing."""
+
+
+class ParameterError(StudyError):
+    """Report an unknown parameter, or a value of the wrong kind."""

@@ -1,0 +1,164 @@
+"""The study's population: which films, under which genres, in which groups, on which side of the split."""
+
+import re
+from collections.abc import Collection, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+from scipy.sparse import coo_array
+from scipy.sparse.csgraph import connected_components
+from sklearn.model_selection import StratifiedGroupKFold
+from sklearn.preprocessing import MultiLabelBinarizer
+
+from postergenre import genres, paths
+
+SPLITS = ("train", "validation", "test")
+FOLDS = 25  # a split's share is rounded to a 25th
+NEAR = 6  # bits of 64 in which the perceptual hashes of one artwork may differ
+
+_SEQUEL = re.compile(
+    r"(\s*[:\-–—(,].*|\s+(part|vol\.?|volume|chapter|episode|season)\b.*"
+    r"|\s+(\d{1,2}|[ivx]+|ii+|two|three|four))+$"
+)
+_ARTICLE = re.compile(r"^(the|a|an|le|la|les|el|der|die|das|il)\s+|,\s*(the|a|an)$")
+
+
+def study_genres(catalogue: pd.DataFrame) -> pd.Series:
+    """Return each film's genres in the common vocabulary: IMDb's where known, else TMDB's, else others'."""
+    columns = [catalogue[name] for name in ("imdb_genres", "tmdb_genres", "other_genres")]
+    lists = [
+        next((words for found in row if found and (words := genres.common(found))), [])
+        for row in zip(*columns, strict=True)
+    ]
+    return pd.Series(lists, index=catalogue.index, name="genres")
+
+
+def vocabulary(lists: pd.Series, *, minimum_films: int) -> list[str]:
+    """Return the genres that at least `minimum_films` films carry, in alphabetical order."""
+    counts = lists.explode().value_counts()
+    return sorted(counts.index[counts >= minimum_films])
+
+
+def population(
+    catalogue: pd.DataFrame, *, minimum_films: int, majors: Sequence[str] = genres.MAJORS
+) -> tuple[pd.DataFrame, pd.Series]:
+    """Choose the films of the study; return them, and the number of films left after each step.
+
+    A film has a usable poster and at least one genre that `minimum_films` films carry. Added
+    columns: `genres`, `major` (its one major genre, or None where it has none, several, or where
+    the two sources disagree about it).
+    """
+    kept = catalogue.assign(genres=study_genres(catalogue))
+    funnel = {"found": len(kept)}
+    kept = kept[kept["poster"].notna()]
+    funnel["with a usable poster"] = len(kept)
+    kept = kept[kept["genres"].str.len() > 0]
+    funnel["with a genre"] = len(kept)
+    words = set(vocabulary(kept["genres"], minimum_films=minimum_films))
+    kept = kept.assign(genres=[[g for g in row if g in words] for row in kept["genres"]])
+    kept = kept[kept["genres"].str.len() > 0].reset_index(drop=True)
+    funnel["with a genre of the vocabulary"] = len(kept)
+    kept["major"] = [_major(row, majors) for row in kept.to_dict("records")]
+    funnel["with one agreed major genre"] = int(kept["major"].notna().sum())
+    return kept, pd.Series(funnel, name="films")
+
+
+def _major(film: dict[Any, Any], majors: Sequence[str]) -> str | None:
+    found = genres.major(film["genres"], majors)
+    said = [film[name] for name in ("tmdb_genres", "imdb_genres") if film[name]]
+    agreed = all(genres.major(genres.common(words), majors) == found for words in said)
+    return found if agreed else None
+
+
+def title_stem(title: str) -> str:
+    """Reduce a title to what the films of a franchise share: "The Ring Two" and "Ring" meet in "ring"."""
+    plain = _ARTICLE.sub("", title.casefold().strip())
+    stem = _SEQUEL.sub("", plain).strip()
+    return stem if len(stem) >= 4 else plain
+
+
+def near_duplicates(hashes: Sequence[str], *, bits: int = NEAR) -> NDArray[np.int64]:
+    """Return pairs (n, 2) of positions whose 64-bit perceptual hashes differ in at most `bits` bits."""
+    codes = np.array([int(code, 16) for code in hashes], dtype=np.uint64)
+    found = [np.empty((0, 2), dtype=np.int64)]
+    for start in range(0, len(codes), 512):
+        block = codes[start : start + 512, None] ^ codes[None, start:]
+        rows, columns = np.nonzero(np.bitwise_count(block) <= bits)
+        later = columns > rows
+        found.append(np.stack([rows[later], columns[later]], axis=1) + start)
+    return np.concatenate(found)
+
+
+def groups(films: pd.DataFrame) -> pd.Series:
+    """Return a group number per film: one for all films that share artwork, a franchise or a title stem."""
+    films = films.reset_index(drop=True)
+    links = [near_duplicates(films["phash"].tolist())]
+    for column in (films["franchise"], films["title"].fillna("").map(title_stem), films["sha256"]):
+        named = column[column.notna() & (column != "")]
+        firsts = named.groupby(named).transform(lambda same: same.index[0])
+        links.append(np.stack([firsts.to_numpy(dtype=np.int64), named.index.to_numpy()], axis=1))
+    pairs = np.concatenate(links)
+    size = len(films)
+    graph = coo_array((np.ones(len(pairs), dtype=bool), (pairs[:, 0], pairs[:, 1])), (size, size))
+    return pd.Series(connected_components(graph, directed=False)[1], name="group")
+
+
+def split(films: pd.DataFrame, *, validation: float, test: float, seed: int) -> pd.Series:
+    """Return "train", "validation" or "test" for each film; a group stands on one side only.
+
+    Stratified over each film's rarest genre (scikit-learn's `StratifiedGroupKFold`); shares are
+    fractions of the films.
+    """
+    if not (0 < validation < 1 and 0 < test < 1 and validation + test < 0.9):
+        raise ValueError(
+            "The shares of validation and test films are above 0 and together below 0.9; "
+            f"{validation} and {test} came."
+        )
+    counts = films["genres"].explode().value_counts()
+    rarest = [min(row, key=lambda genre: (counts[genre], genre)) for row in films["genres"]]
+    folds = StratifiedGroupKFold(n_splits=FOLDS, shuffle=True, random_state=seed)
+    sides = np.full(len(films), "train", dtype=object)
+    of_test = round(test * FOLDS)
+    of_validation = round(validation * FOLDS)
+    for fold, (_, held) in enumerate(folds.split(films, rarest, films["group"])):
+        if fold < of_test:
+            sides[held] = "test"
+        elif fold < of_test + of_validation:
+            sides[held] = "validation"
+    return pd.Series(sides, index=films.index, name="split")
+
+
+def balanced(films: pd.DataFrame, majors: Sequence[str], *, seed: int) -> pd.Series:
+    """Mark the test films of the major-genre reading: equally many of each genre, so that chance is 1/K."""
+    asked = films[(films["split"] == "test") & films["major"].isin(list(majors))]
+    fewest = asked["major"].value_counts().reindex(list(majors), fill_value=0).min()
+    chosen = asked.groupby("major").sample(n=int(fewest), random_state=seed).index
+    return pd.Series(films.index.isin(chosen), index=films.index, name="balanced")
+
+
+def check(films: pd.DataFrame) -> None:
+    """Raise when a film is missing from the splits, or a group stands on two sides."""
+    if not films["film_id"].is_unique:
+        raise ValueError("A film stands in the table twice.")
+    if not films["split"].isin(SPLITS).all():
+        raise ValueError(f"Every film is in one of {SPLITS}; others came.")
+    sides = films.groupby("group")["split"].nunique()
+    if (sides > 1).any():
+        raise ValueError(f"{int((sides > 1).sum())} groups stand on both sides of the split.")
+
+
+def truth(lists: Collection[Collection[str]], vocabulary: Sequence[str]) -> NDArray[np.bool_]:
+    """Return (films, genres) booleans in the order of the vocabulary."""
+    binarizer = MultiLabelBinarizer(classes=list(vocabulary))
+    return np.asarray(binarizer.fit_transform(lists), dtype=bool)
+
+
+def load(run: str | Path) -> tuple[pd.DataFrame, list[str], list[str]]:
+    """Read the population of a run, its vocabulary and its major genres."""
+    table = pd.read_parquet(paths.need(run, "films.parquet"))
+    table["genres"] = [list(row) for row in table["genres"]]
+    words = paths.read_json(paths.need(run, "population.json"))
+    return table, words["vocabulary"], words["majors"]

@@ -1,0 +1,367 @@
+"""What a score is worth: each measure with its interval over films and beside its base rate."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+from sklearn.linear_model import LogisticRegression
+from sklearn.metrics import (
+    average_precision_score,
+    cohen_kappa_score,
+    confusion_matrix,
+    f1_score,
+    precision_recall_curve,
+    precision_recall_fscore_support,
+    roc_auc_score,
+)
+
+Scores = NDArray[np.floating]
+Truth = NDArray[np.bool_]
+Measures = Mapping[str, float]
+
+NAMES = {
+    "macro_auroc": "macro AUROC",
+    "map": "mAP",
+    "macro_f1": "macro F1",
+    "micro_f1": "micro F1",
+    "hit_at_1": "hit@1",
+    "hit_at_3": "hit@3",
+    "label_accuracy": "label-wise accuracy",
+    "balanced_top1": "balanced top-1",
+    "top1": "top-1",
+    "balanced_set_top1": "top-1, balanced films",
+    "ece": "calibration error",
+}
+
+
+def thresholds(truth: Truth, scores: Scores) -> NDArray[np.float64]:
+    """Return for each genre the threshold with the highest F1 on these (validation) films."""
+    chosen = []
+    for expected, given in zip(truth.T, scores.T, strict=True):
+        precision, recall, cuts = precision_recall_curve(expected, given)
+        f1 = 2 * precision * recall / np.maximum(precision + recall, 1e-12)
+        chosen.append(cuts[int(np.argmax(f1[:-1]))])
+    return np.array(chosen)
+
+
+def multilabel(truth: Truth, scores: Scores, cuts: NDArray[np.floating]) -> dict[str, float]:
+    """Measure the multi-label reading: every film, every genre; (films, genres) truth and scores.
+
+    hit@k is the share of films with a right genre among the k highest scores; label-wise accuracy
+    the share of all yes/no answers that are right. A genre that no film here carries is left out.
+    """
+    seen = truth.any(axis=0) & ~truth.all(axis=0)
+    answers = scores >= cuts
+    ranks = np.argsort(-scores, axis=1, kind="stable")
+    hits = np.take_along_axis(truth, ranks[:, :3], axis=1)
+    return {
+        "macro_auroc": float(roc_auc_score(truth[:, seen], scores[:, seen])),
+        "map": float(average_precision_score(truth[:, seen], scores[:, seen])),
+        "macro_f1": float(f1_score(truth, answers, average="macro", zero_division=0)),
+        "micro_f1": float(f1_score(truth, answers, average="micro", zero_division=0)),
+        "hit_at_1": float(hits[:, 0].mean()),
+        "hit_at_3": float(hits.any(axis=1).mean()),
+        "label_accuracy": float((answers == truth).mean()),
+    }
+
+
+def major_choice(
+    scores: Scores, vocabulary: Sequence[str], majors: Sequence[str]
+) -> NDArray[np.str_]:
+    """Return the major genre with the highest score of each film."""
+    columns = [list(vocabulary).index(name) for name in majors]
+    return np.array(majors)[np.argmax(scores[:, columns], axis=1)]
+
+
+def balanced_top1(expected: NDArray[np.str_], chosen: NDArray[np.str_]) -> float:
+    """Return the mean over genres of the share of their films that are named rightly; chance is 1/K."""
+    return float(np.mean([(chosen[expected == genre] == genre).mean() for genre in set(expected)]))
+
+
+def resample(
+    measure: Callable[[NDArray[np.int64]], Measures], films: int, *, repeats: int, seed: int
+) -> pd.DataFrame:
+    """Return the measures of `repeats` bootstrap samples of the films, one row a sample.
+
+    `measure(positions)` computes them on the films at those positions, drawn with replacement.
+    """
+    rng = np.random.default_rng(seed)
+    return pd.DataFrame([measure(rng.integers(0, films, films)) for _ in range(repeats)])
+
+
+def interval(value: Measures, samples: pd.DataFrame, *, level: float = 0.95) -> pd.DataFrame:
+    """Return value, low and high of each measure: the percentile interval of its bootstrap samples."""
+    edges = samples.quantile([(1 - level) / 2, (1 + level) / 2])
+    table = pd.DataFrame({"value": pd.Series(value), "low": edges.iloc[0], "high": edges.iloc[1]})
+    return table.loc[list(value)]
+
+
+def report(
+    truth: Truth,
+    scores: Scores,
+    cuts: NDArray[np.floating],
+    *,
+    base: Scores,
+    base_cuts: NDArray[np.floating],
+    repeats: int = 300,
+    seed: int = 0,
+) -> pd.DataFrame:
+    """Measure the multi-label reading: one row a measure, with value, low, high and base.
+
+    `base` are the scores that the training films' genre frequencies give to every film.
+    """
+    samples = resample(
+        lambda rows: multilabel(truth[rows], scores[rows], cuts),
+        len(truth),
+        repeats=repeats,
+        seed=seed,
+    )
+    table = interval(multilabel(truth, scores, cuts), samples)
+    return table.assign(base=pd.Series(multilabel(truth, base, base_cuts)))
+
+
+def major_report(
+    expected: NDArray[np.str_], chosen: NDArray[np.str_], *, repeats: int = 300, seed: int = 0
+) -> pd.DataFrame:
+    """Measure the major-genre reading: balanced top-1 and plain top-1, with their base rates.
+
+    The base of balanced top-1 is 1/K, that of plain top-1 the share of the most frequent genre.
+    Films are resampled within their genre, so that no sample lacks one.
+    """
+    by_genre = [np.flatnonzero(expected == genre) for genre in sorted(set(expected))]
+    rng = np.random.default_rng(seed)
+
+    def measure(rows: NDArray[np.int64]) -> dict[str, float]:
+        return {
+            "balanced_top1": balanced_top1(expected[rows], chosen[rows]),
+            "top1": float((expected[rows] == chosen[rows]).mean()),
+        }
+
+    def draw() -> NDArray[np.int64]:
+        return np.concatenate([rng.choice(rows, len(rows)) for rows in by_genre])
+
+    samples = pd.DataFrame([measure(draw()) for _ in range(repeats)])
+    table = interval(measure(np.arange(len(expected))), samples)
+    sizes = np.array([len(rows) for rows in by_genre])
+    return table.assign(base=[1 / len(by_genre), sizes.max() / sizes.sum()])
+
+
+def by_genre(
+    truth: Truth, scores: Scores, cuts: NDArray[np.floating], vocabulary: Sequence[str]
+) -> pd.DataFrame:
+    """Return a row for each genre: films, AUROC, average precision beside its base, F1 and its parts."""
+    precision, recall, f1, films = precision_recall_fscore_support(
+        truth, scores >= cuts, zero_division=0
+    )
+    measured = {
+        "films": films,
+        "AUROC": [_auroc(t, s) for t, s in zip(truth.T, scores.T, strict=True)],
+        "AP": average_precision_score(truth, scores, average=None),
+        "base AP": truth.mean(axis=0),
+        "precision": precision,
+        "recall": recall,
+        "F1": f1,
+    }
+    return pd.DataFrame(measured, index=pd.Index(vocabulary, name="genre"))
+
+
+def _auroc(expected: NDArray[np.bool_], given: Scores) -> float:
+    mixed = bool(expected.any()) and not bool(expected.all())
+    return float(roc_auc_score(expected, given)) if mixed else float("nan")
+
+
+def confusion(
+    expected: NDArray[np.str_], chosen: NDArray[np.str_], majors: Sequence[str]
+) -> pd.DataFrame:
+    """Return films by (true major genre, chosen major genre)."""
+    counts = confusion_matrix(expected, chosen, labels=list(majors))
+    rows = pd.Index(majors, name="true genre")
+    return pd.DataFrame(counts, index=rows, columns=pd.Index(majors, name="network's choice"))
+
+
+def coverage(right: NDArray[np.bool_], confidence: Scores) -> pd.DataFrame:
+    """Return accuracy at coverage: of the films answered most confidently first, how many are right."""
+    order = np.argsort(-confidence, kind="stable")
+    answered = np.arange(1, len(right) + 1)
+    return pd.DataFrame(
+        {
+            "coverage": answered / len(right),
+            "accuracy": np.cumsum(right[order]) / answered,
+            "confidence": confidence[order],
+        }
+    )
+
+
+def coverage_at(curve: pd.DataFrame, accuracy: float, *, at_least: int = 20) -> float:
+    """Return the largest share of films that can be answered with at least this accuracy.
+
+    Shares of fewer than `at_least` films count as none: so few can be right by luck.
+    """
+    enough = curve[(curve["accuracy"] >= accuracy) & (curve.index + 1 >= at_least)]
+    return float(enough["coverage"].max()) if len(enough) else 0.0
+
+
+def logit(scores: Scores) -> NDArray[np.float64]:
+    """Return the log odds of scores between 0 and 1."""
+    clipped = np.clip(np.asarray(scores, dtype=np.float64), 1e-6, 1 - 1e-6)
+    return np.asarray(np.log(clipped / (1 - clipped)))
+
+
+def fit_calibration(truth: Truth, scores: Scores) -> NDArray[np.float64]:
+    """Return (genres, 2) slope and intercept of Platt's scaling, fitted on validation films."""
+    lines = []
+    for expected, given in zip(truth.T, logit(scores).T, strict=True):
+        model = LogisticRegression().fit(given[:, None], expected)
+        lines.append((float(model.coef_[0, 0]), float(model.intercept_[0])))
+    return np.array(lines)
+
+
+def calibrate(scores: Scores, lines: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return scores as calibrated probabilities, (films, genres)."""
+    return np.asarray(1 / (1 + np.exp(-(logit(scores) * lines[:, 0] + lines[:, 1]))))
+
+
+def calibration_error(truth: Truth, scores: Scores, *, bins: int = 15) -> float:
+    """Return the expected calibration error over all yes/no answers, in equally wide bins.
+
+    Guo et al., "On Calibration of Modern Neural Networks", 2017.
+    """
+    expected, given = truth.ravel(), np.asarray(scores).ravel()
+    places = np.minimum((given * bins).astype(int), bins - 1)
+    gaps = np.bincount(places, weights=given - expected, minlength=bins)
+    return float(np.abs(gaps).sum() / len(given))
+
+
+def reliability(truth: Truth, scores: Scores, *, bins: int = 10) -> pd.DataFrame:
+    """Return for each bin of scores the mean score, the share that was right, and the answers in it."""
+    frame = pd.DataFrame({"score": np.asarray(scores).ravel(), "share": truth.ravel()})
+    places = np.minimum((frame["score"] * bins).astype(int), bins - 1)
+    table = frame.groupby(places).mean().assign(answers=places.value_counts())
+    return table.reset_index(drop=True)
+
+
+def agreement(first: Truth, second: Truth, vocabulary: Sequence[str]) -> pd.DataFrame:
+    """Compare two sources genre by genre on the same films: how well `first` predicts `second`."""
+    precision, recall, _, films = precision_recall_fscore_support(second, first, zero_division=0)
+    kappa = [cohen_kappa_score(a, b) for a, b in zip(first.T, second.T, strict=True)]
+    table = {"films": films, "precision": precision, "recall": recall, "kappa": kappa}
+    return pd.DataFrame(table, index=pd.Index(vocabulary, name="genre"))
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """What one set of scores is worth on the test films; every choice was made on validation films."""
+
+    thresholds: NDArray[np.float64]
+    calibration: NDArray[np.float64]
+    table: pd.DataFrame  # a row a measure: value, low, high, base
+    genres: pd.DataFrame  # a row a genre
+    confusion: pd.DataFrame  # films, on the balanced test films
+    coverage: pd.DataFrame  # accuracy at coverage, on the films with one major genre
+    reliability: dict[str, pd.DataFrame]  # before and after calibration
+
+    def numbers(self, prefix: str) -> dict[str, float]:
+        """Return the table as plain numbers: `prefix_measure`, and `…_low`, `…_high`, `…_base`."""
+        parts = {"": "value", "_low": "low", "_high": "high", "_base": "base"}
+        return {
+            f"{prefix}_{measure}{ending}": float(row[column])
+            for measure, row in self.table.iterrows()
+            for ending, column in parts.items()
+        }
+
+
+def evaluate(
+    films: pd.DataFrame,
+    truth: Truth,
+    scores: Scores,
+    vocabulary: Sequence[str],
+    majors: Sequence[str],
+    *,
+    repeats: int = 300,
+    seed: int = 0,
+) -> Evaluation:
+    """Choose thresholds and calibration on validation films, and measure both readings on test films.
+
+    `films` has `split`, `major` and `balanced`; truth and scores are (films, genres), in its order.
+    """
+    side = films["split"].to_numpy()
+    chosen, held = side == "validation", side == "test"
+    frequencies = np.broadcast_to(truth[side == "train"].mean(axis=0), truth.shape)
+    cuts = thresholds(truth[chosen], scores[chosen])
+    lines = fit_calibration(truth[chosen], scores[chosen])
+    calibrated = calibrate(scores, lines)
+    table = report(
+        truth[held],
+        scores[held],
+        cuts,
+        base=frequencies[held],
+        base_cuts=thresholds(truth[chosen], frequencies[chosen]),
+        repeats=repeats,
+        seed=seed,
+    )
+    asked = held & films["major"].isin(list(majors)).to_numpy()
+    even = films["balanced"].to_numpy()
+    expected = films["major"].to_numpy(dtype=str)
+    answer = major_choice(calibrated, vocabulary, majors)
+    major_table = major_report(expected[asked], answer[asked], repeats=repeats, seed=seed)
+    even_table = major_report(expected[even], answer[even], repeats=repeats, seed=seed)
+    columns = [list(vocabulary).index(name) for name in majors]
+    return Evaluation(
+        thresholds=cuts,
+        calibration=lines,
+        table=pd.concat(
+            [
+                table,
+                major_table,
+                even_table.loc[["top1"]].rename(index={"top1": "balanced_set_top1"}),
+                _ece(truth[held], calibrated[held], frequencies[held], repeats=repeats, seed=seed),
+            ]
+        ),
+        genres=by_genre(truth[held], scores[held], cuts, vocabulary),
+        confusion=confusion(expected[even], answer[even], majors),
+        coverage=coverage(
+            answer[asked] == expected[asked], _confidence(calibrated[asked][:, columns])
+        ),
+        reliability={
+            "before": reliability(truth[held], scores[held]),
+            "after": reliability(truth[held], calibrated[held]),
+        },
+    )
+
+
+def _confidence(scores: Scores) -> NDArray[np.float64]:
+    return np.asarray(scores.max(axis=1) / scores.sum(axis=1))
+
+
+def _ece(
+    truth: Truth, scores: Scores, base: Scores, *, repeats: int, seed: int
+) -> pd.DataFrame:
+    samples = resample(
+        lambda rows: {"ece": calibration_error(truth[rows], scores[rows])},
+        len(truth),
+        repeats=repeats,
+        seed=seed,
+    )
+    table = interval({"ece": calibration_error(truth, scores)}, samples)
+    return table.assign(base=calibration_error(truth, base))
+
+
+def difference(
+    first: Callable[[NDArray[np.int64]], Measures],
+    second: Callable[[NDArray[np.int64]], Measures],
+    films: int,
+    *,
+    repeats: int = 300,
+    seed: int = 0,
+) -> pd.DataFrame:
+    """Return how much `first` is above `second` on the same films, with paired bootstrap intervals."""
+
+    def measure(rows: NDArray[np.int64]) -> dict[str, float]:
+        one, other = first(rows), second(rows)
+        return {name: one[name] - other[name] for name in one}
+
+    samples = resample(measure, films, repeats=repeats, seed=seed)
+    return interval(measure(np.arange(films)), samples)

@@ -1,0 +1,97 @@
+"""Where things stand: the checkout, the run directory, the files that notebooks hand to each other."""
+
+import json
+import os
+import platform
+import subprocess
+import tempfile
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+from postergenre.errors import MissingStep
+
+# Which notebook writes a file, so that a missing one can name the step to run.
+WRITTEN_BY = {
+    "catalogue.parquet": "01_collect_posters",
+    "provenance.json": "01_collect_posters",
+    "films.parquet": "02_genre_distribution",
+    "population.json": "02_genre_distribution",
+    "baselines.parquet": "02_genre_distribution",
+    "custom_cnn": "03_custom_cnn",
+    "vgg16": "04_vgg16_transfer",
+}
+
+
+def project() -> Path:
+    """Return the root of the checkout: the nearest folder upwards with `_toc.yml` and `notebooks/`."""
+    for start in (Path.cwd(), Path(__file__).resolve().parent):
+        for folder in (start, *start.parents):
+            if (folder / "_toc.yml").is_file() and (folder / "notebooks").is_dir():
+                return folder
+    return Path.cwd()
+
+
+def run_directory(run: str | os.PathLike[str]) -> Path:
+    """Return the absolute path of a run; a relative one counts from the root of the checkout."""
+    return project() / Path(run).expanduser()
+
+
+def need(run: str | os.PathLike[str], name: str) -> Path:
+    """Return the path of a file in a run, or say which notebook has to come first."""
+    path = run_directory(run) / name
+    if not path.exists():
+        notebook = WRITTEN_BY.get(Path(name).parts[0], "an earlier notebook")
+        raise MissingStep(
+            f"{run}/{name} is not there. {notebook} writes it: run that notebook on the same run "
+            f"first, or the whole study with `python -m postergenre study --run {run}`."
+        )
+    return path
+
+
+def write_bytes(path: Path, data: bytes) -> None:
+    """Write a file whole or not at all: beside it first, then renamed."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    try:
+        with os.fdopen(handle, "wb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(name, path)
+    except BaseException:
+        Path(name).unlink(missing_ok=True)
+        raise
+
+
+def write_json(path: Path, value: Any) -> None:
+    """Write a value as indented JSON, whole or not at all."""
+    write_bytes(path, (json.dumps(value, indent=2, ensure_ascii=False) + "\n").encode())
+
+
+def read_json(path: Path) -> Any:
+    """Read a JSON file."""
+    return json.loads(path.read_text(encoding="utf-8"))
+
+
+def fingerprint(run: str | os.PathLike[str]) -> str:
+    """Return the fingerprint of a run's corpus."""
+    return str(read_json(need(run, "provenance.json"))["fingerprint"])
+
+
+def provenance(run: str | os.PathLike[str]) -> dict[str, str]:
+    """Return what a notebook ran with: versions, processor, revision of the code, corpus."""
+    told = {name: version(name) for name in ("postergenre", "tensorflow", "keras", "numpy")}
+    asked = ["git", "-C", str(project()), "rev-parse", "--short", "HEAD"]
+    try:
+        answer = subprocess.run(asked, capture_output=True, text=True, check=False)
+        revision = answer.stdout.strip()
+    except OSError:
+        revision = ""
+    return {
+        "python": platform.python_version(),
+        **told,
+        "machine": f"{platform.system()} {platform.machine()}, {os.cpu_count()} cores",
+        "revision": revision or "unknown",
+        "corpus fingerprint": fingerprint(run),
+    }
