@@ -5,14 +5,13 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+import postergenre
 from postergenre.errors import StudyError
 
 
 def parser() -> argparse.ArgumentParser:
     """Return what the command line understands."""
-    top = argparse.ArgumentParser(
-        prog="python -m postergenre", description=__import__("postergenre").__doc__
-    )
+    top = argparse.ArgumentParser(prog="python -m postergenre", description=postergenre.__doc__)
     commands = top.add_subparsers(dest="command", required=True, metavar="COMMAND")
 
     study = commands.add_parser(
@@ -49,7 +48,7 @@ def parser() -> argparse.ArgumentParser:
 
 
 def main(words: Sequence[str] | None = None) -> int:
-    """Do what the command line says; return 0, 1 (a notebook failed), 2 (refused) or 130 (Ctrl-C)."""
+    """Do what is asked; return 0, 1 (a notebook failed), 2 (refused) or 130 (Ctrl-C)."""
     asked = parser().parse_args(words)
     from postergenre import book, study
 

@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+import h5py
 import keras
 import numpy as np
 from keras import layers
@@ -14,7 +15,7 @@ BLOCKS = (2, 3, 4, 5)  # the blocks of VGG16 whose outputs are pooled for the he
 
 
 def custom_cnn(
-    size: tuple[int, int], genres: int, *, width: int = 32, dropout: float = 0.4
+    size: tuple[int, int], genres: int, *, width: int = 24, dropout: float = 0.4
 ) -> keras.Model:
     """Build the network made for posters: five convolutions, then one pooling a third of the frame.
 
@@ -84,6 +85,10 @@ def _vgg16_base(x: keras.KerasTensor, weights: str) -> keras.Model:
             '"imagenet" (downloaded) or "random".'
         )
     try:
+        if weights not in known:
+            with h5py.File(path) as file:
+                if "block5_conv3" not in file:
+                    raise ValueError(f"its layers are {', '.join(file)}")
         return keras.applications.VGG16(
             include_top=False, weights=known.get(weights, str(path)), input_tensor=x
         )

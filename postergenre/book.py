@@ -17,7 +17,7 @@ def build(run: str | os.PathLike[str] | None = None, *, root: Path | None = None
     """Build the book of a run, or the published one, with every warning an error.
 
     Return its first page. The sources are copied, with the executed notebooks of the run in place
-    of the published ones, so that every relative path keeps working and no run touches the checkout.
+    of the published ones: every relative path keeps working, and no run touches the checkout.
     """
     root = root or project()
     base = run_directory(run) / "book" if run else root
@@ -39,7 +39,7 @@ def build(run: str | os.PathLike[str] | None = None, *, root: Path | None = None
             shutil.copy(file, source / file.relative_to(root))
 
     call = "import sys; from jupyter_book.cli.main import main; sys.exit(main())"
-    strict = ("--path-output", str(base), "-n", "-W", "--keep-going", "--quiet")
+    strict = ("--path-output", str(base), "-n", "-W", "--keep-going")
     written = place / "build.log"
     with written.open("w", encoding="utf-8") as log:
         code = subprocess.run(
@@ -94,4 +94,4 @@ def headline(run: str | os.PathLike[str]) -> str:
 def _cell(value: Any) -> str:
     if isinstance(value, float):
         return f"{value:.3f}"
-    return value if isinstance(value, str) else json.dumps(value) if value is not None else "–"
+    return value if isinstance(value, str) else json.dumps(value) if value is not None else "-"

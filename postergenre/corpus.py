@@ -62,7 +62,9 @@ def decode(data: bytes) -> Image.Image:
             image = image.convert("RGB")
     except UnidentifiedImageError:
         raise ValueError("not an image") from None
-    except (OSError, SyntaxError, Image.DecompressionBombError):
+    except Image.DecompressionBombError:
+        raise ValueError("too large") from None
+    except (OSError, SyntaxError):
         raise ValueError("broken image") from None
     if min(image.size) < SMALLEST:
         raise ValueError("too small")

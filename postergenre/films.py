@@ -17,7 +17,7 @@ from postergenre import genres, paths
 
 SPLITS = ("train", "validation", "test")
 FOLDS = 25  # a split's share is rounded to a 25th
-NEAR = 6  # bits of 64 in which the perceptual hashes of one artwork may differ
+NEAR = 4  # bits of 64 in which the perceptual hashes of one artwork may differ
 
 _SEQUEL = re.compile(
     r"(\s*[:\-–—(,].*|\s+(part|vol\.?|volume|chapter|episode|season)\b.*"

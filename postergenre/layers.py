@@ -86,7 +86,8 @@ def significant(
     others = len(truth) - carry
     spread = np.sqrt((len(truth) + 1) / (12 * np.maximum(carry * others, 1)))
     p_values = 2 * norm.sf(np.abs(auroc.to_numpy() - 0.5) / spread)
-    return np.asarray(false_discovery_control(p_values, axis=None) <= rate)
+    corrected = false_discovery_control(p_values.ravel())
+    return np.asarray(corrected.reshape(p_values.shape) <= rate)
 
 
 def probe(

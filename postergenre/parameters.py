@@ -105,10 +105,10 @@ def settle(
         for notebook, its in known.items()
     }
     problems: dict[str, None] = {}
-    for section, name, value, is_text in wishes:
-        label = f"{section}.{name}" if section else name
+    for part, name, value, is_text in wishes:
+        label = f"{part}.{name}" if part else name
         try:
-            chosen = [named(section, list(known))] if section else list(known)
+            chosen = [named(part, list(known))] if part else list(known)
             holders = [notebook for notebook in chosen if name in values[notebook]]
             if not holders:
                 raise ParameterError(_unknown(label, name, known))

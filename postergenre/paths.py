@@ -79,9 +79,14 @@ def fingerprint(run: str | os.PathLike[str]) -> str:
     return str(read_json(need(run, "provenance.json"))["fingerprint"])
 
 
+def versions() -> dict[str, str]:
+    """Return the versions of Python, of this package and of the libraries that decide numbers."""
+    names = ("postergenre", "tensorflow", "keras", "numpy", "scikit-learn")
+    return {"python": platform.python_version(), **{name: version(name) for name in names}}
+
+
 def provenance(run: str | os.PathLike[str]) -> dict[str, str]:
     """Return what a notebook ran with: versions, processor, revision of the code, corpus."""
-    told = {name: version(name) for name in ("postergenre", "tensorflow", "keras", "numpy")}
     asked = ["git", "-C", str(project()), "rev-parse", "--short", "HEAD"]
     try:
         answer = subprocess.run(asked, capture_output=True, text=True, check=False)
@@ -89,8 +94,7 @@ def provenance(run: str | os.PathLike[str]) -> dict[str, str]:
     except OSError:
         revision = ""
     return {
-        "python": platform.python_version(),
-        **told,
+        **versions(),
         "machine": f"{platform.system()} {platform.machine()}, {os.cpu_count()} cores",
         "revision": revision or "unknown",
         "corpus fingerprint": fingerprint(run),

@@ -15,13 +15,12 @@ import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 from postergenre.errors import StudyError
 from postergenre.parameters import named, notebooks, parameters, read_parameters, settle
-from postergenre.paths import project, read_json, run_directory, write_bytes, write_json
+from postergenre.paths import project, read_json, run_directory, versions, write_bytes, write_json
 
 FREE_SPACE = 2_000_000_000  # bytes; a demo run takes about a fifth of it, its book included
 PATIENCE = 8.0  # seconds: the kernel of a study that was killed ends by itself within two
@@ -97,7 +96,8 @@ def study(
                 **_provenance(),
             }
             write_json(directory / "study.json", log)
-        waiting = [name for name in names if name not in done]
+        left = [name for name in undone if name not in todo]
+        waiting = [name for name in names if name not in done or name in left]
         if waiting:
             print(f"Still to run, or to run anew: {_few(waiting)}.")
         return not waiting
@@ -159,18 +159,12 @@ def _package() -> str:
 
 
 def _provenance() -> dict[str, Any]:
-    versions = {"python": platform.python_version()}
-    for name in ("postergenre", "tensorflow", "keras", "numpy"):
-        try:
-            versions[name] = version(name)
-        except PackageNotFoundError:
-            versions[name] = "not installed"
     asked = ["git", "-C", str(project()), "describe", "--always", "--dirty", "--exclude=*"]
     try:
         answer = subprocess.run(asked, capture_output=True, text=True, check=False).stdout.strip()
     except OSError:  # no git here
         answer = ""
-    return {"versions": versions, "platform": platform.platform(), "revision": answer or None}
+    return {"versions": versions(), "platform": platform.platform(), "revision": answer or None}
 
 
 @contextmanager
@@ -239,7 +233,7 @@ def _execute(path: Path, directory: Path, values: dict[str, Any], lock: int) -> 
     part, trace = target.with_suffix(".part.ipynb"), target.with_suffix(".log")
     peak: list[int] = []
     try:
-        with _surroundings(directory):
+        with _surroundings(directory), trace.open("wb") as said:
             execute_notebook(
                 str(path),
                 str(part),
@@ -248,7 +242,7 @@ def _execute(path: Path, directory: Path, values: dict[str, Any], lock: int) -> 
                 progress_bar=False,
                 start_timeout=180,
                 cwd=str(project()),
-                kernel_manager_class=_kernel_manager(lock, peak),
+                kernel_manager_class=_kernel_manager(lock, said, peak),
             )
     except (PapermillExecutionError, RuntimeError, OSError) as error:
         full = errno.ENOSPC in (getattr(error, "errno", 0), getattr(error.__cause__, "errno", 0))
@@ -261,7 +255,8 @@ def _execute(path: Path, directory: Path, values: dict[str, Any], lock: int) -> 
         elif "died" in text.lower():
             name, text = "Kernel died", "the most common reason is that memory ran out"
         plain = re.sub(r"\x1b\[[0-9;]*m", "", "\n".join(lines))
-        write_bytes(trace, plain.encode())
+        with trace.open("a", encoding="utf-8") as log:
+            log.write(plain + "\n")
         shown = "\n".join(f"  {line}" for line in f"{name}: {text}".splitlines()[:8])
         raise NotebookFailed(
             f"{path.stem} failed in {_cell(part)}.\n{shown}\n"
@@ -317,18 +312,18 @@ def _surroundings(directory: Path) -> Iterator[None]:
                 os.environ[name] = value
 
 
-def _kernel_manager(lock: int, peak: list[int]) -> type:
-    """Return a kernel manager whose kernels hold the lock and tell their peak memory at the end."""
+def _kernel_manager(lock: int, said: BinaryIO, peak: list[int]) -> type:
+    """Return a manager whose kernels hold the lock, write to a log and tell their peak memory."""
     from jupyter_client.manager import AsyncKernelManager
 
-    class Manager(AsyncKernelManager):
-        async def start_kernel(self, **options: Any) -> None:
-            await super().start_kernel(pass_fds=(lock,), **options)
+    class Manager(AsyncKernelManager):  # the stubs miss that these two are coroutines
+        async def start_kernel(self, **options: Any) -> None:  # type: ignore[override]
+            await super().start_kernel(pass_fds=(lock,), stderr=said, **options)
 
-        async def shutdown_kernel(self, now: bool = False, restart: bool = False) -> None:
+        async def shutdown_kernel(self, **options: Any) -> None:  # type: ignore[override]
             status = Path(f"/proc/{getattr(self.provisioner, 'pid', 0)}/status")  # Linux only
             found = re.search(r"VmHWM:\s*(\d+) kB", status.read_text() if status.exists() else "")
             peak.extend([int(found[1]) // 1024] if found else [])
-            await super().shutdown_kernel(now=now, restart=restart)
+            await super().shutdown_kernel(**options)
 
     return Manager

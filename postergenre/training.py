@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -82,6 +83,10 @@ def fit(
     bar = tqdm(range(len(history), epochs), initial=len(history), total=epochs, disable=None)
     for epoch in bar:
         started = time.perf_counter()
+        for layer in model.layers:
+            if isinstance(layer, keras.layers.Dropout):
+                # Checkpoints do not hold the state of dropout's dice: each epoch begins with its own.
+                layer.seed_generator.state.assign([epoch, 0])
         trained = model.fit(epoch_of(epoch), shuffle=False, verbose=0)
         row = {"epoch": epoch + 1, "loss": trained.history["loss"][0]}
         row |= _measure(model, validation, loss) | {"seconds": time.perf_counter() - started}
@@ -175,7 +180,7 @@ def milliseconds_per_poster(
     model: keras.Model, posters: NDArray[np.uint8], *, runs: int = 30
 ) -> float:
     """Return the median time of one poster at a time through the network, after a warm-up."""
-    one = tf.function(lambda x: model(x, training=False), reduce_retracing=True)
+    one = tf.function(partial(model, training=False), autograph=False, reduce_retracing=True)
     times = []
     for number in range(runs + 5):
         poster = tf.constant(posters[number % len(posters)][None], tf.float32)

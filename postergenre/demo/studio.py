@@ -49,6 +49,9 @@ SECOND = {
     "Sci-Fi": "Andromedon Cryostat Nebula Orbit Protocol Starfall",
     "Western": "Canyon Deputy Frontier Mesa Saddle Stagecoach",
 }
+NAME_HEADS = "Ald Bram Cal Dor Els Fen Gav Hald Ist Jor Kess Lum Mar Nev Orv Tam".split()
+NAME_TAILS = "a aby ander ard ella en eric ild ina is olo ora oth ric ury wen".split()
+PATTERNS = ("{1}'s {2}", "{0} {2} of {1}", "The {2} of {1}", "{1} and the {0} {2}", "The {0} {2}")
 SPELLED = {"Sci-Fi": "Science Fiction"}
 HTML = b"<!DOCTYPE html><html><body><h1>503 Service Unavailable</h1></body></html>"
 
@@ -83,14 +86,15 @@ def _film(number: int, rng: np.random.Generator) -> dict[str, Any]:
     decade = year // 10 * 10
     genres = grammar.SETS[rng.choice(len(grammar.SETS), p=grammar.prior(decade))]
     word = rng.choice(SECOND[str(rng.choice(sorted(genres)))].split())
-    pattern = rng.choice(["{} {}", "The {} {}", "{} {}"])
+    person = f"{rng.choice(NAME_HEADS)}{rng.choice(NAME_TAILS)}"
+    title = str(rng.choice(PATTERNS)).format(rng.choice(FIRST), person, word)
     name = f"tt{9_000_000 + number}" if rng.random() >= RATES["no IMDb id"] else None
     month, day = rng.integers(1, 13), rng.integers(1, 29)
     return {
         "film_id": name or f"tmdb-{700_000 + number}",
         "tmdb_id": 700_000 + number,
         "imdb_id": name,
-        "title": pattern.format(rng.choice(FIRST), word),
+        "title": title,
         "original_language": str(rng.choice(LANGUAGES, p=[0.6, 0.1, 0.08, 0.06, 0.05, 0.04, 0.04, 0.03])),
         "premiere": f"{year}-{month:02d}-{day:02d}",
         "year": None if rng.random() < RATES["no year"] else year,

@@ -1,0 +1,40 @@
+"""What the tests share: no device noise, and a handful of films worked out by hand."""
+
+import os
+
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+os.environ.setdefault("TQDM_DISABLE", "1")
+
+import io
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+
+
+def jpeg(seed: int, size: tuple[int, int] = (100, 150)) -> bytes:
+    """Return a small poster-shaped picture of coarse coloured tiles."""
+    tiles = np.random.default_rng(seed).integers(0, 255, (6, 4, 3), dtype=np.uint8)
+    buffer = io.BytesIO()
+    Image.fromarray(tiles).resize(size, Image.Resampling.NEAREST).save(buffer, "JPEG", quality=90)
+    return buffer.getvalue()
+
+
+def record(number: int, **told: Any) -> dict[str, Any]:
+    """Return the record of a film as sources give it."""
+    return {
+        "film_id": f"tt{number:07d}",
+        "imdb_id": f"tt{number:07d}",
+        "tmdb_id": number,
+        "title": f"Film Nr {chr(65 + number % 26)}{number}",
+        "year": 1990 + number % 30,
+        "imdb_genres": ["Drama"],
+        **told,
+    }
+
+
+@pytest.fixture
+def run(tmp_path: Any) -> str:
+    """Return the path of an empty run directory."""
+    return str(tmp_path / "run")

@@ -1,0 +1,130 @@
+import numpy as np
+import pandas as pd
+import pytest
+
+from postergenre import metrics
+
+# Six films, three genres, worked out by hand.
+TRUTH = np.array([[1, 0, 0], [1, 1, 0], [0, 1, 0], [0, 0, 1], [1, 0, 0], [0, 0, 1]], dtype=bool)
+SCORES = np.array(
+    [[0.9, 0.2, 0.1], [0.8, 0.7, 0.2], [0.6, 0.5, 0.1], [0.3, 0.1, 0.4], [0.2, 0.6, 0.3], [0.1, 0.3, 0.2]]
+)
+
+
+def population(films: int, seed: int = 0) -> tuple[pd.DataFrame, np.ndarray, np.ndarray]:
+    rng = np.random.default_rng(seed)
+    truth = rng.random((films, 3)) < [0.5, 0.3, 0.2]
+    scores = np.clip(0.3 * truth + rng.random((films, 3)) * 0.7, 0.01, 0.99)
+    names = np.array(["A", "B", "C"])
+    major = [names[row][0] if row.sum() == 1 else None for row in truth]
+    side = rng.choice(["train", "validation", "test"], films, p=[0.4, 0.3, 0.3])
+    table = pd.DataFrame({"split": side, "major": major})
+    test = table[(table["split"] == "test") & table["major"].notna()]
+    chosen = test.groupby("major").sample(5, random_state=0).index
+    return table.assign(balanced=table.index.isin(chosen)), truth, scores
+
+
+def test_hits_and_accuracy_are_as_counted_by_hand() -> None:
+    found = metrics.multilabel(TRUTH, SCORES, np.array([0.5, 0.5, 0.35]))
+    assert found["hit_at_1"] == pytest.approx(3 / 6)  # films 1, 2 and 4
+    assert found["hit_at_3"] == 1
+    assert found["label_accuracy"] == pytest.approx(14 / 18)
+    # genre 1: 2 of 3 found, 1 false; genre 2: 2 of 2, 1 false; genre 3: 1 of 2
+    assert found["macro_f1"] == pytest.approx((4 / 6 + 4 / 5 + 2 / 3) / 3)
+    assert found["micro_f1"] == pytest.approx(10 / 14)
+    # genre 1 wins 7 of 9 pairs, genre 2 all but one of 8, genre 3 6.5 of 8
+    assert found["macro_auroc"] == pytest.approx((7 / 9 + 7 / 8 + 6.5 / 8) / 3)
+
+
+def test_a_constant_answer_has_the_base_rates() -> None:
+    frequencies = np.tile(TRUTH.mean(axis=0), (6, 1))
+    found = metrics.multilabel(TRUTH, frequencies, np.array([0.9, 0.9, 0.9]))
+    assert found["macro_auroc"] == 0.5
+    assert found["map"] == pytest.approx(TRUTH.mean())
+    assert found["label_accuracy"] == pytest.approx(1 - TRUTH.mean())
+    assert found["hit_at_1"] == pytest.approx(0.5)
+
+
+def test_the_base_of_label_wise_accuracy_is_what_silence_scores() -> None:
+    table, truth, scores = population(800)
+    row = metrics.evaluate(table, truth, scores, list("ABC"), list("ABC"), repeats=5).table
+    silence = 1 - truth[table["split"] == "test"].mean()
+    assert row.loc["label_accuracy", "base"] == pytest.approx(silence, abs=0.03)
+    assert row.loc["balanced_top1", "base"] == pytest.approx(1 / 3)
+    assert row.loc["macro_auroc", "base"] == 0.5
+
+
+def test_the_threshold_is_the_best_one_on_the_given_films() -> None:
+    cuts = metrics.thresholds(TRUTH, SCORES)
+    best = metrics.multilabel(TRUTH, SCORES, cuts)["macro_f1"]
+    others = np.random.default_rng(0).random((300, 3))
+    assert all(metrics.multilabel(TRUTH, SCORES, cut)["macro_f1"] <= best for cut in others)
+
+
+def test_balanced_top1_counts_each_genre_once() -> None:
+    expected = np.array(["Drama"] * 8 + ["Horror"] * 2)
+    assert metrics.balanced_top1(expected, np.array(["Drama"] * 10)) == 0.5
+    table = metrics.major_report(expected, np.array(["Drama"] * 10), repeats=20)
+    assert table.loc["top1", ["value", "base"]].tolist() == [0.8, 0.8]
+
+
+def test_an_interval_holds_the_true_value_about_as_often_as_it_says() -> None:
+    rng = np.random.default_rng(1)
+    held = 0
+    for trial in range(120):
+        sample = rng.normal(0, 1, 60)
+        drawn = metrics.resample(
+            lambda at, s=sample: {"mean": s[at].mean()}, 60, repeats=200, seed=trial
+        )
+        row = metrics.interval({"mean": sample.mean()}, drawn).loc["mean"]
+        held += row["low"] <= 0 <= row["high"]
+    assert 105 <= held <= 119
+
+
+def test_the_same_scores_do_not_differ_from_themselves() -> None:
+    same = lambda at: {"x": float(at.mean())}  # noqa: E731
+    assert (metrics.difference(same, same, 50, repeats=20) == 0).all(axis=None)
+
+
+def test_calibration_makes_chances_of_scores() -> None:
+    rng = np.random.default_rng(2)
+    chance = rng.random((4000, 2)) * 0.5
+    truth = rng.random((4000, 2)) < chance
+    overdone = 1 / (1 + np.exp(-(metrics.logit(chance) * 2 + 2)))
+    lines = metrics.fit_calibration(truth[:2000], overdone[:2000])
+    before = metrics.calibration_error(truth[2000:], overdone[2000:])
+    after = metrics.calibration_error(truth[2000:], metrics.calibrate(overdone[2000:], lines))
+    assert before > 0.1
+    assert after < 0.03
+
+
+def test_coverage_is_counted_from_the_surest_film() -> None:
+    curve = metrics.coverage(np.array([True, False, True, True]), np.array([0.9, 0.1, 0.8, 0.7]))
+    assert curve["accuracy"].tolist() == [1, 1, 1, 0.75]
+    assert metrics.coverage_at(curve, 0.9, at_least=1) == 0.75
+    assert metrics.coverage_at(curve, 0.9) == 0  # fewer than twenty films prove nothing
+
+
+def test_test_films_choose_nothing() -> None:
+    table, truth, scores = population(600)
+    one = metrics.evaluate(table, truth, scores, list("ABC"), list("ABC"), repeats=2)
+    held = (table["split"] == "test").to_numpy()
+    turned = scores.copy()
+    turned[held] = 1 - turned[held]
+    other = metrics.evaluate(table, truth, turned, list("ABC"), list("ABC"), repeats=2)
+    np.testing.assert_array_equal(one.thresholds, other.thresholds)
+    np.testing.assert_array_equal(one.calibration, other.calibration)
+    assert one.table.loc["macro_auroc", "value"] > 0.6 > other.table.loc["macro_auroc", "value"]
+
+
+def test_numbers_are_named_after_their_measure() -> None:
+    table, truth, scores = population(600)
+    result = metrics.evaluate(table, truth, scores, list("ABC"), list("ABC"), repeats=5)
+    told = result.numbers("custom")
+    assert told["custom_map"] == result.table.loc["map", "value"]
+    assert told["custom_map_low"] <= told["custom_map"] <= told["custom_map_high"]
+
+
+def test_two_equal_sources_agree_fully() -> None:
+    table = metrics.agreement(TRUTH, TRUTH, ["a", "b", "c"])
+    assert (table[["precision", "recall", "kappa"]] == 1).all(axis=None)

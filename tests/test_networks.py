@@ -1,0 +1,304 @@
+"""The rooms in which Keras lives, on posters whose one genre is a bright patch in a known place."""
+
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+import pandas as pd
+import pytest
+from conftest import jpeg, record
+
+from postergenre import architectures, batches, classifier, corpus, layers, paths, training
+from postergenre.errors import MissingStep, StudyError
+
+SIZE = (48, 32)
+ROWS = np.arange(96)
+
+
+def patches(films: int = 128, seed: int = 3) -> tuple[np.ndarray, np.ndarray]:
+    """Return posters (films, 48, 32, 3) and truth (films, 2): a red patch above, or a blue one below."""
+    rng = np.random.default_rng(seed)
+    truth = np.zeros((films, 2), dtype=bool)
+    truth[np.arange(films), rng.integers(0, 2, films)] = True
+    posters = rng.integers(60, 120, (films, *SIZE, 3), dtype=np.uint8)
+    posters[truth[:, 0], 4:16, 8:24] = (230, 20, 20)
+    posters[truth[:, 1], 32:44, 8:24] = (20, 20, 230)
+    return posters, truth
+
+
+def trained(folder: Path, *, epochs: int = 3, stop_after: int | None = None, **how: Any) -> Any:
+    posters, truth = patches()
+    training.seeded(1)
+    model = architectures.custom_cnn(SIZE, 2, width=8)
+    made = []
+
+    def epoch_of(epoch: int) -> Any:
+        if stop_after is not None and epoch == stop_after:
+            raise KeyboardInterrupt
+        made.append(epoch)
+        return batches.epoch_of(
+            ROWS, lambda at: [posters[at]], truth, batch_size=16, seed=1, epoch=epoch, augmented=True
+        )
+
+    stamp = {"films": 128} | how
+    history = training.fit(
+        model, epoch_of, (posters[96:], truth[96:]),
+        loss=training.balanced_crossentropy(truth[ROWS]), epochs=epochs, steps=6,
+        learning_rate=0.01, folder=folder, stamp=stamp,
+    )  # fmt: skip
+    return model, history, made
+
+
+@pytest.fixture(scope="module")
+def network(tmp_path_factory: pytest.TempPathFactory) -> keras.Model:
+    return trained(tmp_path_factory.mktemp("net"), epochs=6)[0]
+
+
+@pytest.fixture(scope="module")
+def borrowed() -> keras.Model:
+    training.seeded(1)
+    return architectures.vgg16(SIZE, 2, weights="weights/vgg16_imagenet_notop_fp16.h5", hidden=16)
+
+
+def test_the_custom_network_stays_small_and_takes_raw_posters() -> None:
+    model = architectures.custom_cnn((96, 64), 22)
+    assert model.count_params() < 1_000_000
+    assert model.predict(patches(2)[0].repeat(2, 1).repeat(2, 2), verbose=0).shape == (2, 22)
+
+
+def test_the_network_learns_what_there_is_to_learn(network: keras.Model) -> None:
+    posters, truth = patches(64, seed=9)
+    scores = training.predict(network, posters)
+    assert (scores.argmax(axis=1) == truth.argmax(axis=1)).mean() > 0.95
+
+
+def test_a_stopped_training_ends_as_an_unbroken_one(tmp_path: Path) -> None:
+    whole, told, _ = trained(tmp_path / "whole")
+    with pytest.raises(KeyboardInterrupt):
+        trained(tmp_path / "stopped", stop_after=2)
+    resumed, again, made = trained(tmp_path / "stopped")
+    assert made == [2]
+    columns = ["epoch", "loss", "validation_map"]
+    pd.testing.assert_frame_equal(told[columns], again[columns])
+    for one, other in zip(whole.get_weights(), resumed.get_weights(), strict=True):
+        np.testing.assert_array_equal(one, other)
+
+
+def test_a_finished_training_is_not_repeated_but_another_one_begins_anew(tmp_path: Path) -> None:
+    trained(tmp_path)
+    assert trained(tmp_path)[2] == []
+    assert trained(tmp_path, learning="other")[2] == [0, 1, 2]
+
+
+def test_an_epoch_sees_every_training_film_once_in_an_order_of_its_own() -> None:
+    posters, truth = patches()
+    truth = np.arange(128)[:, None] < np.array([64, 32])
+    seen = {}
+    for epoch in (0, 1):
+        rows: list[int] = []
+
+        def read(at: np.ndarray, rows: list[int] = rows) -> list[np.ndarray]:
+            rows.extend(at.tolist())
+            return [posters[at]]
+
+        data = batches.epoch_of(ROWS, read, truth, batch_size=40, seed=1, epoch=epoch)
+        sizes = [len(x) for x, _ in data]
+        assert sizes == [40, 40, 16]
+        seen[epoch] = rows[1:]  # the first call asks for the shape
+    assert sorted(seen[0]) == sorted(seen[1]) == ROWS.tolist()
+    assert seen[0] != seen[1]
+
+
+def test_augmented_posters_are_posters_still_and_differ() -> None:
+    posters, truth = patches()
+    data = batches.epoch_of(
+        ROWS, lambda at: [posters[at]], truth, batch_size=96, seed=1, epoch=0, augmented=True
+    )
+    ((seen, _),) = [(x.numpy(), y.numpy()) for x, y in data]
+    assert seen.shape == (96, *SIZE, 3)
+    assert seen.min() >= 0
+    assert seen.max() <= 255
+    order = np.random.default_rng([1, 0]).permutation(ROWS)
+    assert 5 < np.abs(seen - posters[order]).mean() < 80
+
+
+def test_posters_are_decoded_once_and_again_when_they_change(run: str) -> None:
+    rows = corpus.collect(run, [(record(n), jpeg(n), None) for n in range(3)])
+    films = corpus.finish(run, rows, {"source": "x"})
+    first = batches.images(run, films, (30, 20))
+    assert first.shape == (3, 30, 20, 3)
+    path = paths.run_directory(run) / "cache" / "posters_30x20.npy"
+    stamp = path.stat().st_mtime_ns
+    batches.images(run, films, (30, 20))
+    assert path.stat().st_mtime_ns == stamp
+    assert len(batches.images(run, films.iloc[:2], (30, 20))) == 2
+
+
+def test_head_tail_and_whole_vgg16_share_their_weights(borrowed: keras.Model) -> None:
+    posters, _ = patches(5)
+    features, block4 = architectures.frozen(borrowed).predict(posters, verbose=0)
+    whole = borrowed.predict(posters, verbose=0)
+    shallow = features[:, : architectures.shallow_features(borrowed)]
+    head = architectures.head(borrowed).predict(features, verbose=0)
+    tail = architectures.tail(borrowed).predict([block4, shallow], verbose=0)
+    np.testing.assert_allclose(head, whole, atol=1e-5)
+    np.testing.assert_allclose(tail, whole, atol=1e-5)
+    assert features.shape == (5, 1408)
+
+
+def test_vgg16_holds_the_published_weights(borrowed: keras.Model) -> None:
+    kernel, bias = borrowed.get_layer("block1_conv1").get_weights()
+    np.testing.assert_allclose(kernel.ravel()[:3], [0.4295, 0.1173, 0.0340], atol=1e-4)
+    assert bias[0] == pytest.approx(0.7343, abs=1e-4)
+    convolutions = [borrowed.get_layer(name) for name in layers.convolutions(borrowed)]
+    assert sum(layer.count_params() for layer in convolutions) == 14_714_688
+
+
+def test_weights_that_are_missing_or_of_another_network_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(StudyError, match="there is no such file"):
+        architectures.vgg16(SIZE, 2, weights=str(tmp_path / "none.h5"))
+    other = architectures.custom_cnn(SIZE, 2, width=8)
+    other.save_weights(tmp_path / "other.weights.h5")
+    with pytest.raises(StudyError, match="does not hold the 13 convolutional layers"):
+        architectures.vgg16(SIZE, 2, weights=str(tmp_path / "other.weights.h5"))
+    (tmp_path / "text.h5").write_text("no weights")
+    with pytest.raises(StudyError, match="does not hold"):
+        architectures.vgg16(SIZE, 2, weights=str(tmp_path / "text.h5"))
+
+
+def test_frozen_outputs_are_computed_once_and_resume(tmp_path: Path, borrowed: keras.Model) -> None:
+    posters, _ = patches(10)
+    frozen = architectures.frozen(borrowed)
+    whole = [o.copy() for o in training.outputs_once(frozen, posters, tmp_path, stamp={"a": 1}, batch_size=4)]
+    log = paths.read_json(tmp_path / "outputs.json")
+    assert log["done"] == 10
+    paths.write_json(tmp_path / "outputs.json", log | {"done": 4})
+    np.lib.format.open_memmap(tmp_path / "output0.npy", mode="r+")[4:] = 0
+    again = training.outputs_once(frozen, posters, tmp_path, stamp={"a": 1}, batch_size=4)
+    np.testing.assert_array_equal(whole[0], again[0])
+    other = training.outputs_once(frozen, posters[::-1], tmp_path, stamp={"a": 2}, batch_size=4)
+    np.testing.assert_allclose(other[0], whole[0][::-1], rtol=0.01, atol=0.01)
+
+
+def test_the_loss_weighs_a_rare_genre_more() -> None:
+    truth = np.zeros((100, 2), dtype=bool)
+    truth[:50, 0] = truth[:4, 1] = True
+    loss = training.balanced_crossentropy(truth)
+    missed = np.array([[0.1, 0.5]], dtype=np.float32), np.array([[0.5, 0.1]], dtype=np.float32)
+    common, rare = (
+        float(np.asarray(loss(np.array([[1.0, 0.0]]) if k == 0 else np.array([[0.0, 1.0]]), m))[0])
+        for k, m in enumerate(missed)
+    )
+    assert rare > 2 * common
+
+
+def test_grad_cam_points_at_the_patch(network: keras.Model) -> None:
+    posters, truth = patches(40, seed=5)
+    genres = truth.argmax(axis=1)
+    maps = layers.grad_cam(network, posters, genres.tolist(), layer="conv4")
+    # The patch and a cell of the map around it: conv4 sees the poster in 6 x 4 cells.
+    boxes = np.where(genres[:, None] == 0, [0.0, 0.0, 1.0, 0.4], [0.0, 0.6, 1.0, 1.0])
+    hits, area = layers.pointing_game(maps, boxes)
+    assert area.mean() == pytest.approx(0.4)
+    assert hits.mean() > 0.8
+    assert maps.min() >= 0
+    assert maps.max() == pytest.approx(1)
+
+
+def test_a_map_of_a_network_with_random_weights_differs(network: keras.Model) -> None:
+    posters, truth = patches(20, seed=5)
+    genres = truth.argmax(axis=1).tolist()
+    random = architectures.custom_cnn(SIZE, 2, width=8)
+    one = layers.grad_cam(network, posters, genres, layer="conv4")
+    other = layers.grad_cam(random, posters, genres, layer="conv4")
+    like = [np.corrcoef(a.ravel(), b.ravel())[0, 1] for a, b in zip(one, other) if a.std() and b.std()]
+    assert np.mean(like) < 0.6
+
+
+def test_channels_are_measured_as_a_classifier_would_be() -> None:
+    truth = np.array([[1, 0], [1, 0], [0, 1], [0, 1]], dtype=bool)
+    means = np.array([[3.0, 1], [2, 1], [1, 1], [0, 1]])
+    table = layers.selectivity(means, truth, ["A", "B"])
+    assert table.to_numpy().tolist() == [[1.0, 0.0], [0.5, 0.5]]
+
+
+def test_chance_makes_few_channels_significant() -> None:
+    rng = np.random.default_rng(0)
+    truth = rng.random((300, 5)) < 0.3
+    noise = layers.selectivity(rng.random((300, 200)), truth, list("ABCDE"))
+    assert layers.significant(noise, truth).mean() < 0.01
+    signal = rng.random((300, 200)) + 0.5 * truth[:, :1]
+    table = layers.selectivity(signal, truth, list("ABCDE"))
+    assert layers.significant(table, truth)[:, 0].all()
+
+
+def test_a_linear_probe_reads_what_is_there() -> None:
+    rng = np.random.default_rng(0)
+    truth = rng.random((400, 3)) < 0.4
+    signal, noise = truth + rng.normal(0, 0.5, (400, 3)), rng.normal(0, 1, (400, 3))
+    assert layers.probe(signal[:200], truth[:200], signal[200:], truth[200:]) > 0.85
+    assert layers.probe(noise[:200], truth[:200], noise[200:], truth[200:]) < 0.62
+
+
+def test_first_filters_are_pictures_and_later_ones_are_refused(network: keras.Model) -> None:
+    pictures = layers.filters(network, "conv1")
+    assert pictures.shape == (8, 5, 5, 3)
+    assert pictures.min() >= 0
+    with pytest.raises(ValueError, match="not the three colours"):
+        layers.filters(network, "conv2")
+
+
+@pytest.mark.parametrize(
+    ("change", "reason"),
+    [
+        ({"layer": "dropout"}, "no convolutional layer"),
+        ({"genres": [0, 7]}, "positions from 0 to 1"),
+        ({"genres": [0]}, "one genre a poster"),
+        ({"posters": np.zeros((2, 30, 20, 3), np.uint8)}, "takes posters of"),
+    ],
+)
+def test_grad_cam_says_what_it_wants(network: keras.Model, change: Any, reason: str) -> None:
+    asked = {"posters": patches(2)[0], "genres": [0, 1], "layer": "conv4"} | change
+    with pytest.raises(ValueError, match=reason):
+        layers.grad_cam(network, asked.pop("posters"), asked.pop("genres"), **asked)
+
+
+def test_activations_have_the_shape_of_their_layer(network: keras.Model) -> None:
+    maps = layers.activations(network, "conv2", patches(3)[0])
+    assert maps.shape == (3, 24, 16, 16)
+    assert maps.min() >= 0
+
+
+def bundle(network: keras.Model) -> classifier.Classifier:
+    lines = np.array([[1.0, 0.0], [1.0, 0.0]])
+    return classifier.Classifier(network, ["Red", "Blue"], ["Red", "Blue"], np.array([0.5, 0.5]), lines, {})
+
+
+def test_a_saved_bundle_answers_as_before(network: keras.Model, tmp_path: Path) -> None:
+    bundle(network).save(tmp_path)
+    loaded = classifier.Classifier.load(tmp_path)
+    posters, _ = patches(4)
+    np.testing.assert_array_equal(
+        training.predict(loaded.model, posters), training.predict(network, posters)
+    )
+    assert loaded.vocabulary == ["Red", "Blue"]
+
+
+def test_a_broken_poster_does_not_stop_the_others(network: keras.Model, tmp_path: Path) -> None:
+    (tmp_path / "good.jpg").write_bytes(jpeg(1))
+    answers = bundle(network).classify([b"<html>", tmp_path / "good.jpg", tmp_path / "none.jpg"])
+    assert answers[0] == {"error": "not an image"}
+    assert set(answers[1]["scores"]) == {"Red", "Blue"}
+    assert answers[1]["major"] in ("Red", "Blue")
+    assert "No such file" in answers[2]["error"]
+
+
+def test_a_bundle_that_does_not_fit_together_is_refused(network: keras.Model, tmp_path: Path) -> None:
+    with pytest.raises(MissingStep, match="03_custom_cnn and 04_vgg16_transfer"):
+        classifier.Classifier.load(tmp_path)
+    bundle(network).save(tmp_path)
+    told = paths.read_json(tmp_path / "bundle.json")
+    paths.write_json(tmp_path / "bundle.json", told | {"vocabulary": ["Red"]})
+    with pytest.raises(StudyError, match="does not fit together"):
+        classifier.Classifier.load(tmp_path)
