@@ -41,7 +41,7 @@ test: lint
 	@echo "== pytest"; $(BIN)/python -m pytest tests
 	@if grep -q '"output_type"' notebooks/*.ipynb; then \
 	  echo "== nbval: the outputs in notebooks/"; \
-	  $(BIN)/python -m pytest --nbval --nbval-current-env --nbval-cell-timeout=1800 notebooks; \
+	  TQDM_DISABLE=1 TF_CPP_MIN_LOG_LEVEL=3 $(BIN)/python -m pytest --nbval --nbval-current-env --nbval-cell-timeout=1800 notebooks; \
 	else echo "== nbval: no outputs in notebooks/ yet"; fi
 	@if compgen -G 'book/executed/*.ipynb' >/dev/null; then \
 	  echo "== the published book"; $(BIN)/python -m postergenre book; \

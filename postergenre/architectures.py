@@ -61,7 +61,10 @@ def vgg16(
     base = _vgg16_base(x, weights)
     base.trainable = False
     pooled = [base.get_layer(f"block{block}_pool").output for block in BLOCKS]
-    pooled = [layers.GlobalAveragePooling2D(name=f"pooled{b}")(p) for b, p in zip(BLOCKS, pooled)]
+    pooled = [
+        layers.GlobalAveragePooling2D(name=f"pooled{b}")(p)
+        for b, p in zip(BLOCKS, pooled, strict=True)
+    ]
     x = layers.Concatenate(name="features")(pooled)
     x = layers.BatchNormalization(
         center=False, scale=False, epsilon=1e-3, trainable=False, name="standardise"

@@ -60,7 +60,7 @@ def _decode(folder: Path, films: pd.DataFrame, size: Size, path: Path) -> None:
 
     with ThreadPoolExecutor(os.cpu_count()) as pool:
         jobs = pool.map(read, range(len(films)), films["poster"])
-        for _ in tqdm(jobs, total=len(films), desc="decoding posters", disable=None):
+        for _ in tqdm(jobs, total=len(films), desc="decoding posters"):
             pass
     array.flush()
 

@@ -15,9 +15,7 @@ CLAIMED_MILLISECONDS = 100
 CLAIMED_POSTERS = 45_000
 
 
-def ceiling(
-    run: str, films: pd.DataFrame, vocabulary: Sequence[str]
-) -> NDArray[np.float64] | None:
+def ceiling(run: str, films: pd.DataFrame, vocabulary: Sequence[str]) -> NDArray[np.float64] | None:
     """Return the scores (films, genres) of the best possible reader of drawn posters; of real ones None."""
     drawn = paths.run_directory(run) / "studio"
     if not (drawn / "truth.parquet").exists():
@@ -26,9 +24,7 @@ def ceiling(
     return np.asarray(studio.ceiling(truth.reset_index(), list(vocabulary)), dtype=np.float64)
 
 
-def table(
-    result: Evaluation, milliseconds: Mapping[str, float], *, films: int
-) -> pd.DataFrame:
+def table(result: Evaluation, milliseconds: Mapping[str, float], *, films: int) -> pd.DataFrame:
     """Return the article's claims, each under every reading: measured, constant answer, verdict."""
     readings = {
         "top1": "share of films whose one major genre is named",
@@ -53,7 +49,9 @@ def table(
         rows.append(("under 100 ms", reading, f"{value:.0f} ms", "", verdict))
     verdict = "holds" if films >= CLAIMED_POSTERS else "not tested at that size"
     rows.append(("45,000 posters", "films in this run", f"{films:,}", "", verdict))
-    return pd.DataFrame(rows, columns=["claim", "read as", "measured", "constant answer", "verdict"])
+    return pd.DataFrame(
+        rows, columns=["claim", "read as", "measured", "constant answer", "verdict"]
+    )
 
 
 def _verdict(low: float, high: float, base: float) -> str:
@@ -64,9 +62,7 @@ def _verdict(low: float, high: float, base: float) -> str:
     return "fails" if high < CLAIMED else "cannot be told"
 
 
-def verdict(
-    tables: Mapping[str, pd.DataFrame], gap: pd.DataFrame, networks: Sequence[str]
-) -> str:
+def verdict(tables: Mapping[str, pd.DataFrame], gap: pd.DataFrame, networks: Sequence[str]) -> str:
     """Tell in one sentence which network is ahead, on macro AUROC, and whether the films can tell."""
     values = {name: float(tables[name].loc["macro_auroc", "value"]) for name in networks}
     first = max(values, key=lambda name: values[name])

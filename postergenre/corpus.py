@@ -56,10 +56,10 @@ def decode(data: bytes) -> Image.Image:
         with warnings.catch_warnings():
             # An oversized image is an answer here, not a warning.
             warnings.simplefilter("ignore", Image.DecompressionBombWarning)
-            image = Image.open(io.BytesIO(data))
-            if image.width * image.height > LARGEST:
+            opened = Image.open(io.BytesIO(data))
+            if opened.width * opened.height > LARGEST:
                 raise ValueError("too large")
-            image = image.convert("RGB")
+            image = opened.convert("RGB")
     except UnidentifiedImageError:
         raise ValueError("not an image") from None
     except Image.DecompressionBombError:

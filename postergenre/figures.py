@@ -7,11 +7,11 @@ import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 import seaborn as sns
-from PIL import Image
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import PercentFormatter
 from numpy.typing import NDArray
+from PIL import Image
 
 from postergenre import paths
 from postergenre.metrics import NAMES
@@ -107,7 +107,7 @@ def against_base(table: pd.DataFrame, *, ax: Axes | None = None) -> Axes:
 
 
 def _points(
-    ax: Axes, table: pd.DataFrame, places: NDArray[np.floating], *, label: str, color: str
+    ax: Axes, table: pd.DataFrame, places: NDArray[np.number], *, label: str, color: str
 ) -> None:
     reach = [table["value"] - table["low"], table["high"] - table["value"]]
     ax.errorbar(
@@ -218,6 +218,7 @@ def atlas(table: pd.DataFrame, *, ax: Axes | None = None) -> Axes:
     ax.set(xlabel="channel", ylabel="")
     ax.grid(visible=False)
     ax.tick_params(axis="y", rotation=0)
+    ax.tick_params(axis="x", rotation=90, labelsize=8)
     return ax
 
 

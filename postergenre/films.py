@@ -20,7 +20,7 @@ FOLDS = 25  # a split's share is rounded to a 25th
 NEAR = 4  # bits of 64 in which the perceptual hashes of one artwork may differ
 
 _SEQUEL = re.compile(
-    r"(\s*[:\-–—(,].*|\s+(part|vol\.?|volume|chapter|episode|season)\b.*"
+    r"(\s*[:\-\u2013\u2014(,].*|\s+(part|vol\.?|volume|chapter|episode|season)\b.*"
     r"|\s+(\d{1,2}|[ivx]+|ii+|two|three|four))+$"
 )
 _ARTICLE = re.compile(r"^(the|a|an|le|la|les|el|der|die|das|il)\s+|,\s*(the|a|an)$")

@@ -27,9 +27,36 @@ TMDB = {
 
 # IMDb's title genres.
 IMDB = frozenset(
-    "Action Adult Adventure Animation Biography Comedy Crime Documentary Drama Family Fantasy "
-    "Film-Noir Game-Show History Horror Music Musical Mystery News Reality-TV Romance Sci-Fi Short "
-    "Sport Talk-Show Thriller War Western".split()
+    [
+        "Action",
+        "Adult",
+        "Adventure",
+        "Animation",
+        "Biography",
+        "Comedy",
+        "Crime",
+        "Documentary",
+        "Drama",
+        "Family",
+        "Fantasy",
+        "Film-Noir",
+        "Game-Show",
+        "History",
+        "Horror",
+        "Music",
+        "Musical",
+        "Mystery",
+        "News",
+        "Reality-TV",
+        "Romance",
+        "Sci-Fi",
+        "Short",
+        "Sport",
+        "Talk-Show",
+        "Thriller",
+        "War",
+        "Western",
+    ]
 )
 
 # Words that name a length, a channel or an audience, not what a film is like.

@@ -12,9 +12,17 @@ TERMS = (
     "Information courtesy of IMDb. Used with permission, from its non-commercial datasets: for "
     "personal and non-commercial use only."
 )
-COLUMNS = (
-    "tconst titleType primaryTitle originalTitle isAdult startYear endYear runtimeMinutes genres"
-).split()
+COLUMNS = [
+    "tconst",
+    "titleType",
+    "primaryTitle",
+    "originalTitle",
+    "isAdult",
+    "startYear",
+    "endYear",
+    "runtimeMinutes",
+    "genres",
+]
 
 
 def genres(title_basics: Path, imdb_ids: Sequence[str]) -> pd.DataFrame:

@@ -2,7 +2,6 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -346,9 +345,7 @@ def _confidence(scores: Scores) -> NDArray[np.float64]:
     return np.asarray(scores.max(axis=1) / scores.sum(axis=1))
 
 
-def _ece(
-    truth: Truth, scores: Scores, base: Scores, *, repeats: int, seed: int
-) -> pd.DataFrame:
+def _ece(truth: Truth, scores: Scores, base: Scores, *, repeats: int, seed: int) -> pd.DataFrame:
     samples = resample(
         lambda rows: {"ece": calibration_error(truth[rows], scores[rows])},
         len(truth),

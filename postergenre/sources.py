@@ -41,7 +41,7 @@ def collect(
     corpus.begin(run, query)
     asked = {"first_year": first_year, "last_year": last_year, "minimum_votes": minimum_votes}
     with films(run, limit, asked) as (triples, basics, told):
-        rows = corpus.collect(run, tqdm(triples, total=limit, desc="films", disable=None))
+        rows = corpus.collect(run, tqdm(triples, total=limit, desc="films"))
     basics = Path(title_basics).expanduser() if title_basics else basics
     if basics is not None:
         rows = with_imdb_genres(rows, paths.project() / basics)
@@ -87,7 +87,8 @@ def _demo(run: str, limit: int, asked: dict[str, int]) -> Iterator[Any]:
 
 @contextmanager
 def _tmdb(run: str, limit: int, asked: dict[str, int]) -> Iterator[Any]:
-    client = tmdb.Client(**tmdb.credentials())
+    keys = tmdb.credentials()
+    client = tmdb.Client(token=keys.get("token"), api_key=keys.get("api_key"))
     told = {"terms": [tmdb.ATTRIBUTION, tmdb.TERMS], "asked_of": "TMDB"}
     yield _from_tmdb(client, run, limit, asked), None, told
 

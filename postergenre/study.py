@@ -268,6 +268,9 @@ def _execute(path: Path, directory: Path, values: dict[str, Any], lock: int) -> 
         "input_path": f"notebooks/{path.name}",
         "output_path": f"executed/{path.name}",
     }
+    for cell in notebook["cells"]:  # what libraries say of the machine is for the log, not the book
+        if cell["cell_type"] == "code":
+            cell["outputs"] = [o for o in cell["outputs"] if o.get("name") != "stderr"]
     write_bytes(target, (json.dumps(notebook, indent=1, ensure_ascii=False) + "\n").encode())
     part.unlink()
     trace.unlink(missing_ok=True)
@@ -298,6 +301,7 @@ def _surroundings(directory: Path) -> Iterator[None]:
         "KERAS_BACKEND": "tensorflow",
         "TF_CPP_MIN_LOG_LEVEL": "3",
         "PYTHONHASHSEED": "0",
+        "TQDM_DISABLE": "1",  # progress is the runner's to tell; in a copy its bars stand still
         "PYDEVD_DISABLE_FILE_VALIDATION": "1",
     }
     before = {name: os.environ.get(name) for name in wanted}

@@ -80,7 +80,7 @@ def fit(
     history = _resume(model, folder, name, stamp)
     if not history:
         _save(model, best)
-    bar = tqdm(range(len(history), epochs), initial=len(history), total=epochs, disable=None)
+    bar = tqdm(range(len(history), epochs), initial=len(history), total=epochs)
     for epoch in bar:
         started = time.perf_counter()
         for layer in model.layers:
@@ -159,7 +159,7 @@ def outputs_once(
             np.lib.format.open_memmap(file, mode="w+", dtype=np.float16, shape=shape)
     maps: list[NDArray[np.float16]] = [np.load(file, mmap_mode="r+") for file in files]
     starts = range(state["done"], len(posters), batch_size)
-    for count, start in enumerate(tqdm(starts, desc="frozen features", disable=None), start=1):
+    for count, start in enumerate(tqdm(starts, desc="frozen features"), start=1):
         outputs = network.predict_on_batch(np.asarray(posters[start : start + batch_size]))
         for array, output in zip(maps, outputs, strict=True):
             array[start : start + batch_size] = np.minimum(output, 65504)
@@ -170,10 +170,14 @@ def outputs_once(
     return maps
 
 
-def predict(model: keras.Model, posters: NDArray[np.uint8]) -> NDArray[np.float32]:
-    """Return scores (posters, genres) between 0 and 1 for posters as 0-255 RGB."""
-    scores = model.predict(np.asarray(posters), batch_size=64, verbose=0)
-    return np.asarray(scores, dtype=np.float32)
+def predict(
+    model: keras.Model, read: Callable[[slice], Any], films: int, *, at_once: int = 256
+) -> NDArray[np.float32]:
+    """Return scores (films, genres) between 0 and 1; `read(rows)` gives the inputs of some films."""
+    starts = range(0, films, at_once)
+    inputs = (read(slice(start, start + at_once)) for start in starts)
+    scores = [model.predict(part, batch_size=64, verbose=0) for part in inputs]
+    return np.concatenate(scores).astype(np.float32)
 
 
 def milliseconds_per_poster(

@@ -11,7 +11,9 @@ def catalogue(*rows: dict[str, object]) -> pd.DataFrame:
     plain = {"title": "A Title", "year": 2000, "franchise": None, "poster": "p.jpg", "sha256": ""}
     genres = {"imdb_genres": None, "tmdb_genres": None, "other_genres": None}
     ids = [{"film_id": str(n), "phash": f"{n * 0x1F3F_0F5A_3C69:016x}"} for n in range(len(rows))]
-    return pd.DataFrame([{**plain, **genres, **known, **row} for known, row in zip(ids, rows)])
+    return pd.DataFrame(
+        [{**plain, **genres, **known, **row} for known, row in zip(ids, rows, strict=True)]
+    )
 
 
 def many(count: int, seed: int = 0) -> pd.DataFrame:
@@ -112,7 +114,7 @@ def test_a_leaking_split_is_caught() -> None:
 
 @pytest.mark.parametrize("shares", [(0, 0.2), (0.5, 0.5), (0.2, -0.1)])
 def test_shares_that_leave_nothing_to_train_on_are_refused(shares: tuple[float, float]) -> None:
-    with pytest.raises(ValueError, match="together below 0.9"):
+    with pytest.raises(ValueError, match=r"together below 0\.9"):
         films.split(many(30), validation=shares[0], test=shares[1], seed=1)
 
 

@@ -7,7 +7,14 @@ from postergenre import metrics
 # Six films, three genres, worked out by hand.
 TRUTH = np.array([[1, 0, 0], [1, 1, 0], [0, 1, 0], [0, 0, 1], [1, 0, 0], [0, 0, 1]], dtype=bool)
 SCORES = np.array(
-    [[0.9, 0.2, 0.1], [0.8, 0.7, 0.2], [0.6, 0.5, 0.1], [0.3, 0.1, 0.4], [0.2, 0.6, 0.3], [0.1, 0.3, 0.2]]
+    [
+        [0.9, 0.2, 0.1],
+        [0.8, 0.7, 0.2],
+        [0.6, 0.5, 0.1],
+        [0.3, 0.1, 0.4],
+        [0.2, 0.6, 0.3],
+        [0.1, 0.3, 0.2],
+    ]
 )
 
 
@@ -73,9 +80,11 @@ def test_an_interval_holds_the_true_value_about_as_often_as_it_says() -> None:
     held = 0
     for trial in range(120):
         sample = rng.normal(0, 1, 60)
-        drawn = metrics.resample(
-            lambda at, s=sample: {"mean": s[at].mean()}, 60, repeats=200, seed=trial
-        )
+
+        def mean(at: np.ndarray, sample: np.ndarray = sample) -> dict[str, float]:
+            return {"mean": float(sample[at].mean())}
+
+        drawn = metrics.resample(mean, 60, repeats=200, seed=trial)
         row = metrics.interval({"mean": sample.mean()}, drawn).loc["mean"]
         held += row["low"] <= 0 <= row["high"]
     assert 105 <= held <= 119

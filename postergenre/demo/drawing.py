@@ -127,7 +127,7 @@ def _ground(
     elif cue == "Western":
         image = _gradient(accent, light)
         pen = ImageDraw.Draw(image)
-        hills = [(0, low)]
+        hills = [(0.0, low)]
         hills += [(W * k / 5, low - H * rng.uniform(0.0, 0.07)) for k in range(1, 5)]
         pen.polygon([*hills, (W, low), (W, H), (0, H)], fill=_mix(dark, middle, 0.5))
     elif cue == "Sci-Fi":
@@ -214,7 +214,7 @@ def _disc(
 
 # Each motif draws within `half` above and below its centre and returns its half width, in halves.
 def _eye(pen, image, at, half, colours, rng):  # type: ignore[no-untyped-def]
-    (x, y), (dark, middle, accent, light) = at, colours
+    (x, y), (dark, _middle, accent, light) = at, colours
     _disc(pen, x, y, half, _mix(dark, (0, 0, 0), 0.6), half)
     pale = _mix((236, 232, 220), light, 0.3)
     wide, tall = 0.92 * half, 0.52 * half
@@ -237,16 +237,23 @@ def _couple(pen, image, at, half, colours, rng):  # type: ignore[no-untyped-def]
     for way in (-1, 1):
         px = x + way * 0.46 * half
         _disc(pen, px, y - 0.34 * half, 0.30 * half, shade, 0.36 * half)
-        nose = [(px - way * 0.24 * half, y - 0.42 * half), (px - way * 0.40 * half, y - 0.26 * half)]
+        nose = [
+            (px - way * 0.24 * half, y - 0.42 * half),
+            (px - way * 0.40 * half, y - 0.26 * half),
+        ]
         pen.polygon([*nose, (px - way * 0.22 * half, y - 0.18 * half)], fill=shade)
-        pen.rectangle((px - 0.12 * half, y - 0.1 * half, px + 0.12 * half, y + 0.3 * half), fill=shade)
+        pen.rectangle(
+            (px - 0.12 * half, y - 0.1 * half, px + 0.12 * half, y + 0.3 * half), fill=shade
+        )
         body = [(px - 0.42 * half, y + half), (px - 0.3 * half, y + 0.28 * half)]
-        pen.polygon([*body, (px + 0.3 * half, y + 0.28 * half), (px + 0.42 * half, y + half)], fill=shade)
+        pen.polygon(
+            [*body, (px + 0.3 * half, y + 0.28 * half), (px + 0.42 * half, y + half)], fill=shade
+        )
     return 0.9
 
 
 def _desert(pen, image, at, half, colours, rng):  # type: ignore[no-untyped-def]
-    (x, y), (dark, middle, accent, light) = at, colours
+    (x, y), (dark, _middle, _accent, light) = at, colours
     _disc(pen, x - 0.1 * half, y - 0.25 * half, 0.62 * half, _mix(light, (255, 180, 60), 0.5))
     shade = _mix(dark, (40, 20, 10), 0.4)
     thick = 0.13 * half
@@ -281,7 +288,7 @@ def _planet(pen, image, at, half, colours, rng):  # type: ignore[no-untyped-def]
 
 
 def _creature(pen, image, at, half, colours, rng):  # type: ignore[no-untyped-def]
-    (x, y), (dark, middle, accent, light) = at, colours
+    (x, y), (dark, _middle, accent, light) = at, colours
     for way in (-1, 1):
         _disc(pen, x + way * 0.58 * half, y - 0.66 * half, 0.3 * half, _mix(accent, dark, 0.25))
     _disc(pen, x, y + 0.08 * half, 0.9 * half, accent, 0.9 * half)
@@ -295,26 +302,44 @@ def _creature(pen, image, at, half, colours, rng):  # type: ignore[no-untyped-de
 
 
 def _grin(pen, image, at, half, colours, rng):  # type: ignore[no-untyped-def]
-    (x, y), (dark, middle, accent, light) = at, colours
+    (x, y), (_dark, middle, _accent, _light) = at, colours
     face = _mix((248, 206, 160), middle, 0.3)
     _disc(pen, x, y, 0.78 * half, face, half)
-    pen.chord((x - 0.8 * half, y - 1.0 * half, x + 0.8 * half, y + 0.3 * half), 190, 350, fill=(60, 36, 24))
+    pen.chord(
+        (x - 0.8 * half, y - 1.0 * half, x + 0.8 * half, y + 0.3 * half),
+        190,
+        350,
+        fill=(60, 36, 24),
+    )
     for way in (-1, 1):
         left = x + way * 0.36 * half - 0.28 * half
         pen.rounded_rectangle(
             (left, y - 0.28 * half, left + 0.56 * half, y + 0.06 * half),
             radius=0.12 * half, fill=(24, 24, 28),
         )  # fmt: skip
-    pen.line([(x - 0.2 * half, y - 0.18 * half), (x + 0.2 * half, y - 0.18 * half)], fill=(24, 24, 28), width=7)
+    pen.line(
+        [(x - 0.2 * half, y - 0.18 * half), (x + 0.2 * half, y - 0.18 * half)],
+        fill=(24, 24, 28),
+        width=7,
+    )
     mouth = (x - 0.52 * half, y - 0.06 * half, x + 0.52 * half, y + 0.78 * half)
     pen.chord(mouth, 8, 172, fill=(150, 20, 30))
-    pen.chord((mouth[0] + 8, mouth[1] + 8, mouth[2] - 8, mouth[3] - 0.34 * half), 12, 168, fill=(255, 255, 255))
+    pen.chord(
+        (mouth[0] + 8, mouth[1] + 8, mouth[2] - 8, mouth[3] - 0.34 * half),
+        12,
+        168,
+        fill=(255, 255, 255),
+    )
     return 0.8
 
 
 def _blast(pen, image, at, half, colours, rng):  # type: ignore[no-untyped-def]
-    (x, y), (dark, middle, accent, light) = at, colours
-    for reach, colour in ((1.0, _mix(accent, (255, 90, 20), 0.5)), (0.68, (255, 190, 60)), (0.4, (255, 246, 210))):
+    (x, y), (_dark, _middle, accent, _light) = at, colours
+    for reach, colour in (
+        (1.0, _mix(accent, (255, 90, 20), 0.5)),
+        (0.68, (255, 190, 60)),
+        (0.4, (255, 246, 210)),
+    ):
         points = []
         for k in range(22):
             angle = k * math.pi / 11 + rng.uniform(-0.08, 0.08)
@@ -337,7 +362,7 @@ def _blast(pen, image, at, half, colours, rng):  # type: ignore[no-untyped-def]
 
 
 def _closeup(pen, image, at, half, colours, rng):  # type: ignore[no-untyped-def]
-    (x, y), (dark, middle, accent, light) = at, colours
+    (x, y), (dark, _middle, accent, _light) = at, colours
     skin = _mix(accent, (196, 160, 134), 0.5)
     _disc(pen, x, y - 0.12 * half, 0.82 * half, _mix(dark, (30, 22, 20), 0.5), 0.88 * half)
     _disc(pen, x, y + 0.06 * half, 0.66 * half, skin, 0.9 * half)
@@ -347,24 +372,34 @@ def _closeup(pen, image, at, half, colours, rng):  # type: ignore[no-untyped-def
     )  # fmt: skip
     for way in (-1, 1):
         ex, shade = x + way * 0.27 * half, _mix(dark, (20, 16, 16), 0.6)
-        pen.arc((ex - 0.16 * half, y - 0.3 * half, ex + 0.16 * half, y), 190, 350, fill=shade, width=6)
+        pen.arc(
+            (ex - 0.16 * half, y - 0.3 * half, ex + 0.16 * half, y), 190, 350, fill=shade, width=6
+        )
         _disc(pen, ex, y - 0.1 * half, 0.1 * half, shade, 0.05 * half)
     pen.line(
         [(x, y - 0.1 * half), (x - 0.1 * half, y + 0.26 * half), (x + 0.04 * half, y + 0.28 * half)],
         fill=_mix(skin, dark, 0.7), width=5,
     )  # fmt: skip
-    pen.line([(x - 0.2 * half, y + 0.56 * half), (x + 0.2 * half, y + 0.56 * half)], fill=(96, 50, 48), width=9)
+    pen.line(
+        [(x - 0.2 * half, y + 0.56 * half), (x + 0.2 * half, y + 0.56 * half)],
+        fill=(96, 50, 48),
+        width=9,
+    )
     return 0.84
 
 
 def _photograph(pen, image, at, half, colours, rng):  # type: ignore[no-untyped-def]
-    (x, y), (dark, middle, accent, light) = at, colours
+    (x, y), (dark, middle, _accent, light) = at, colours
     wide = 0.86 * half
     pen.rectangle((x - wide, y - half, x + wide, y + half), fill=(246, 244, 238))
     inner = (x - wide + 12, y - half + 12, x + wide - 12, y + half - 40)
     pen.rectangle(inner, fill=_mix(light, middle, 0.4))
     foot = inner[3]
-    ridge = [(inner[0], foot - 0.5 * half), (x - 0.3 * half, foot - 0.95 * half), (x, foot - 0.6 * half)]
+    ridge = [
+        (inner[0], foot - 0.5 * half),
+        (x - 0.3 * half, foot - 0.95 * half),
+        (x, foot - 0.6 * half),
+    ]
     ridge += [(x + 0.35 * half, foot - 1.1 * half), (inner[2], foot - 0.55 * half)]
     pen.polygon([*ridge, (inner[2], foot), (inner[0], foot)], fill=_mix(middle, dark, 0.45))
     pen.rectangle((inner[0], foot - 0.34 * half, inner[2], foot), fill=_mix(middle, dark, 0.75))
@@ -377,7 +412,7 @@ def _photograph(pen, image, at, half, colours, rng):  # type: ignore[no-untyped-
 
 
 def _fingerprint(pen, image, at, half, colours, rng):  # type: ignore[no-untyped-def]
-    (x, y), (dark, middle, accent, light) = at, colours
+    (x, y), (dark, _middle, accent, light) = at, colours
     _disc(pen, x, y, 0.74 * half, _mix(light, (240, 236, 220), 0.5), half)
     ink, thick = _mix(accent, dark, 0.5), max(4, int(0.055 * half))
     for k in range(1, 8):
@@ -422,9 +457,11 @@ def _title(
     if widest > 0.88 * W:
         points *= 0.88 * W / widest
         font = _font(name, max(int(points), 12))
-    patch = image.crop((int(0.1 * W), int(max(middle - 0.05, 0) * H), int(0.9 * W), int((middle + 0.05) * H)))
+    patch = image.crop(
+        (int(0.1 * W), int(max(middle - 0.05, 0) * H), int(0.9 * W), int((middle + 0.05) * H))
+    )
     lightness = float(np.asarray(patch.resize((8, 4)).convert("L")).mean())
-    dark, accent, light = colours
+    dark, _accent, light = colours
     ink = _mix(light, (255, 255, 255), 0.4) if lightness < 128 else _mix(dark, (0, 0, 0), 0.4)
     if cue == "Comedy":
         ink = (222, 26, 40)
@@ -483,5 +520,7 @@ def _age(image: Image.Image, year: int, rng: Random) -> Image.Image:
     aged = Image.fromarray(pixels.clip(0, 255).astype(np.uint8))
     if year < 1972:
         edge = int(rng.integers(4, 8))
-        ImageDraw.Draw(aged).rectangle((0, 0, WIDTH - 1, HEIGHT - 1), outline=(236, 226, 204), width=edge)
+        ImageDraw.Draw(aged).rectangle(
+            (0, 0, WIDTH - 1, HEIGHT - 1), outline=(236, 226, 204), width=edge
+        )
     return aged

@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
-
 from postergenre import genres
 from postergenre.demo import studio
 from postergenre.tmdb import FILMS_A_PAGE, SIZES
@@ -19,7 +18,10 @@ NUMBERS = {name: number for number, name in genres.TMDB.items()}
 ERRORS = {
     401: (7, "Invalid API key: You must be granted a valid key."),
     404: (34, "The resource you requested could not be found."),
-    400: (22, "Invalid page: Pages start at 1 and max at {pages}. They are expected to be an integer."),
+    400: (
+        22,
+        "Invalid page: Pages start at 1 and max at {pages}. They are expected to be an integer.",
+    ),
     429: (25, "Your request count is over the allowed limit."),
 }
 
@@ -135,7 +137,7 @@ def _handler(
                     self._send(200, self._answer(url.path, asked))
             except _Refused as refusal:
                 code, message = ERRORS[refusal.status]
-                told = {"success": False, "status_code": code}
+                told: dict[str, Any] = {"success": False, "status_code": code}
                 told["status_message"] = message.format(pages=pages)
                 self._send(refusal.status, told)
 
@@ -174,11 +176,13 @@ def _handler(
             raise _Refused(404)
 
         def _configuration(self) -> dict[str, Any]:
-            address, port = self.server.server_address[:2]
-            base = f"http://{address!s}:{port}/t/p/"
+            base = f"http://{self.headers['Host']}/t/p/"
             sizes = {f"{kind}_sizes": list(SIZES) for kind in ("backdrop", "logo", "poster")}
             sizes |= {f"{kind}_sizes": list(SIZES) for kind in ("profile", "still")}
-            return {"images": {"base_url": base, "secure_base_url": base, **sizes}, "change_keys": []}
+            return {
+                "images": {"base_url": base, "secure_base_url": base, **sizes},
+                "change_keys": [],
+            }
 
         def _poster(self, path: str) -> bytes:
             size, _, name = path.removeprefix("/t/p/").partition("/")

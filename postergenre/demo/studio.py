@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
+from PIL import Image
 
 from postergenre import paths
 from postergenre.demo import drawing, grammar
@@ -33,10 +34,32 @@ RATES = {
 SWAPS = {"Crime": "Action", "Action": "Crime", "Drama": "Romance", "Romance": "Drama"}
 LANGUAGES = ("en", "fr", "es", "ja", "de", "it", "ko", "hi")
 
-FIRST = (
-    "Amber Borrowed Brass Cobalt Crooked Distant Eleventh Forgotten Gentle Hollow Idle Lantern "
-    "Marble Northern Paper Quiet Reluctant Silver Tidal Unlikely Velvet Wandering Yonder Zinc"
-).split()
+FIRST = [
+    "Amber",
+    "Borrowed",
+    "Brass",
+    "Cobalt",
+    "Crooked",
+    "Distant",
+    "Eleventh",
+    "Forgotten",
+    "Gentle",
+    "Hollow",
+    "Idle",
+    "Lantern",
+    "Marble",
+    "Northern",
+    "Paper",
+    "Quiet",
+    "Reluctant",
+    "Silver",
+    "Tidal",
+    "Unlikely",
+    "Velvet",
+    "Wandering",
+    "Yonder",
+    "Zinc",
+]
 SECOND = {
     "Action": "Ambush Convoy Gauntlet Overdrive Strikeline Pursuit",
     "Animation": "Acorn Balloonfish Kitebear Moonpuppy Puddle Snailship",
@@ -49,8 +72,42 @@ SECOND = {
     "Sci-Fi": "Andromedon Cryostat Nebula Orbit Protocol Starfall",
     "Western": "Canyon Deputy Frontier Mesa Saddle Stagecoach",
 }
-NAME_HEADS = "Ald Bram Cal Dor Els Fen Gav Hald Ist Jor Kess Lum Mar Nev Orv Tam".split()
-NAME_TAILS = "a aby ander ard ella en eric ild ina is olo ora oth ric ury wen".split()
+NAME_HEADS = [
+    "Ald",
+    "Bram",
+    "Cal",
+    "Dor",
+    "Els",
+    "Fen",
+    "Gav",
+    "Hald",
+    "Ist",
+    "Jor",
+    "Kess",
+    "Lum",
+    "Mar",
+    "Nev",
+    "Orv",
+    "Tam",
+]
+NAME_TAILS = [
+    "a",
+    "aby",
+    "ander",
+    "ard",
+    "ella",
+    "en",
+    "eric",
+    "ild",
+    "ina",
+    "is",
+    "olo",
+    "ora",
+    "oth",
+    "ric",
+    "ury",
+    "wen",
+]
 PATTERNS = ("{1}'s {2}", "{0} {2} of {1}", "The {2} of {1}", "{1} and the {0} {2}", "The {0} {2}")
 SPELLED = {"Sci-Fi": "Science Fiction"}
 HTML = b"<!DOCTYPE html><html><body><h1>503 Service Unavailable</h1></body></html>"
@@ -95,7 +152,9 @@ def _film(number: int, rng: np.random.Generator) -> dict[str, Any]:
         "tmdb_id": 700_000 + number,
         "imdb_id": name,
         "title": title,
-        "original_language": str(rng.choice(LANGUAGES, p=[0.6, 0.1, 0.08, 0.06, 0.05, 0.04, 0.04, 0.03])),
+        "original_language": str(
+            rng.choice(LANGUAGES, p=[0.6, 0.1, 0.08, 0.06, 0.05, 0.04, 0.04, 0.03])
+        ),
         "premiere": f"{year}-{month:02d}-{day:02d}",
         "year": None if rng.random() < RATES["no year"] else year,
         "decade": decade,
@@ -140,7 +199,7 @@ def draw_poster(film: dict[str, Any], *, seed: int = SEED) -> tuple[bytes, drawi
     if film["franchise"]:
         own = np.random.default_rng([seed, int(film["tmdb_id"]), 2])
         shifted = np.asarray(image, dtype=np.float32) + own.normal(0, 6, 3)
-        image = drawing.Image.fromarray(shifted.clip(0, 255).astype(np.uint8))
+        image = Image.fromarray(shifted.clip(0, 255).astype(np.uint8))
     buffer = io.BytesIO()
     image.save(buffer, "JPEG", quality=86)
     return buffer.getvalue(), box
@@ -173,9 +232,7 @@ def draw_all(directory: Path, *, films: int = 1500, seed: int = SEED) -> Path:
 
 
 def _title_basics(table: pd.DataFrame, seed: int) -> bytes:
-    head = (
-        "tconst titleType primaryTitle originalTitle isAdult startYear endYear runtimeMinutes genres"
-    )
+    head = "tconst titleType primaryTitle originalTitle isAdult startYear endYear runtimeMinutes genres"
     lines = ["\t".join(head.split())]
     for film in table[table["imdb_id"].notna()].to_dict("records"):
         genres = ",".join(film["imdb_genres"]) if film["imdb_genres"] is not None else r"\N"
