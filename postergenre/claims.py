@@ -54,6 +54,10 @@ def table(result: Evaluation, milliseconds: Mapping[str, float], *, films: int) 
     )
 
 
+def _named(network: str) -> str:
+    return network if network == "VGG16" else f"The {network}"
+
+
 def _verdict(low: float, high: float, base: float) -> str:
     if base >= CLAIMED:
         return "a constant answer reaches it"
@@ -71,7 +75,7 @@ def verdict(tables: Mapping[str, pd.DataFrame], gap: pd.DataFrame, networks: Seq
     sure = "the difference is beyond chance" if low > 0 or high < 0 else "these films cannot tell"
     colours = float(tables["colour and layout"].loc["macro_auroc", "value"])
     return (
-        f"{first} reads genres best, with a macro AUROC of {values[first]:.3f} against "
+        f"{_named(first)} reads genres best, with a macro AUROC of {values[first]:.3f} against "
         f"{values[other]:.3f} for {other} ({sure}) and {colours:.3f} for colour and layout alone."
     )
 
@@ -85,7 +89,7 @@ def ceiling_sentence(results: Mapping[str, Evaluation], networks: Sequence[str])
     share = (value[first] - 0.5) / (value["best possible"] - 0.5)
     return (
         f"The best possible reader of these drawn posters would reach {value['best possible']:.3f}; "
-        f"{first} has covered {share:.0%} of the way there from chance."
+        f"{first if first == 'VGG16' else f'the {first}'} has covered {share:.0%} of the way there from chance."
     )
 
 

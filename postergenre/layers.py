@@ -167,24 +167,28 @@ def pointing_game(
 
 
 def mean_maps(
-    model: keras.Model, posters: NDArray[np.uint8], truth: NDArray[np.bool_], *, at_most: int = 60
+    model: keras.Model,
+    posters: NDArray[np.uint8],
+    truth: NDArray[np.bool_],
+    *,
+    layer: str | None = None,
+    at_most: int = 60,
 ) -> NDArray[np.float32]:
     """Return the mean heat map (genres, height, width) of each genre over films that carry it."""
-    means = []
-    for genre in range(truth.shape[1]):
-        rows = np.flatnonzero(truth[:, genre])[:at_most]
-        means.append(grad_cam(model, posters[rows], [genre] * len(rows)).mean(axis=0))
-    return np.stack(means)
+    carriers = [np.flatnonzero(carry)[:at_most] for carry in truth.T]
+    genres = np.repeat(np.arange(len(carriers)), [len(rows) for rows in carriers])
+    maps = grad_cam(model, posters[np.concatenate(carriers)], genres.tolist(), layer=layer)
+    return np.stack([maps[genres == genre].mean(axis=0) for genre in range(len(carriers))])
 
 
 def top_maps(
-    model: keras.Model, posters: NDArray[np.uint8]
+    model: keras.Model, posters: NDArray[np.uint8], *, layer: str | None = None
 ) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
     """Return each poster's highest genre, as a position in the vocabulary, and its heat map."""
     if len(posters) == 0:
         return np.empty(0, dtype=np.int64), np.empty((0, 1, 1), dtype=np.float32)
     top = model.predict(np.asarray(posters), batch_size=32, verbose=0).argmax(axis=1)
-    return top, grad_cam(model, posters, top.tolist())
+    return top, grad_cam(model, posters, top.tolist(), layer=layer)
 
 
 def pointing_table(
@@ -193,6 +197,8 @@ def pointing_table(
     film_ids: Sequence[str],
     posters: NDArray[np.uint8],
     vocabulary: Sequence[str],
+    *,
+    layer: str | None = None,
 ) -> pd.DataFrame:
     """Return how often heat maps hit the motif's box, beside the frame's centre and chance.
 
@@ -203,7 +209,7 @@ def pointing_table(
     if not Path(path).exists():
         return pd.DataFrame(columns=["hits", "low", "high", "posters"])
     drawn = pd.read_parquet(path).set_index("film_id").loc[list(film_ids)]
-    top, maps = top_maps(model, posters)
+    top, maps = top_maps(model, posters, layer=layer)
     motif = drawn["cue_motif"].to_numpy(dtype=str)
     asked = (motif == np.array(vocabulary)[top]) & drawn["box_left"].notna().to_numpy()
     sides = ["box_left", "box_top", "box_right", "box_bottom"]

@@ -286,17 +286,19 @@ def evaluate(
     vocabulary: Sequence[str],
     majors: Sequence[str],
     *,
+    cuts: NDArray[np.float64] | None = None,
     repeats: int = 300,
     seed: int = 0,
 ) -> Evaluation:
     """Choose thresholds and calibration on validation films, and measure both readings on test films.
 
     `films` has `split`, `major` and `balanced`; truth and scores are (films, genres), in its order.
+    `cuts` are thresholds given beforehand, for an answer that has none to choose.
     """
     side = films["split"].to_numpy()
     chosen, held = side == "validation", side == "test"
     frequencies = np.broadcast_to(truth[side == "train"].mean(axis=0), truth.shape)
-    cuts = thresholds(truth[chosen], scores[chosen])
+    cuts = thresholds(truth[chosen], scores[chosen]) if cuts is None else cuts
     lines = fit_calibration(truth[chosen], scores[chosen])
     calibrated = calibrate(scores, lines)
     table = report(

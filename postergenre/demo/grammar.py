@@ -23,7 +23,7 @@ SLOTS = ("palette", "ground", "motif", "layout", "lettering")
 
 # The probability that a slot shows the cue of one of the film's own genres. Otherwise it is, half
 # the time, a neutral variant, and half the time the cue of a genre that the film does not have.
-CUE = {"palette": 0.50, "ground": 0.45, "motif": 0.80, "layout": 0.45, "lettering": 0.50}
+CUE = {"palette": 0.35, "ground": 0.30, "motif": 0.85, "layout": 0.40, "lettering": 0.50}
 NEUTRAL = 0.5
 
 SIZES = {1: 0.45, 2: 0.38, 3: 0.17}  # how many genres a film has

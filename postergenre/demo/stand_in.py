@@ -192,7 +192,7 @@ def _handler(
             return file.read_bytes()
 
         def _send(self, status: int, body: Any, kind: str = "application/json") -> None:
-            data = body if isinstance(body, bytes) else json.dumps(body).encode()
+            data = body if isinstance(body, bytes) else json.dumps(_told(body)).encode()
             self.send_response(status)
             self.send_header("Content-Type", kind)
             self.send_header("Content-Length", str(len(data)))
@@ -202,6 +202,13 @@ def _handler(
             self.wfile.write(data)
 
     return Handler
+
+
+def _told(body: Any) -> Any:
+    """Leave out what is unknown: the description of the interface allows no null."""
+    if isinstance(body, dict):
+        return {name: _told(value) for name, value in body.items() if value is not None}
+    return [_told(value) for value in body] if isinstance(body, list) else body
 
 
 def _external(film: dict[str, Any]) -> dict[str, Any]:

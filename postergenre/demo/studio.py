@@ -15,7 +15,7 @@ from postergenre import paths
 from postergenre.demo import drawing, grammar
 from postergenre.errors import StudyError
 
-VERSION = 1  # of what is drawn; a studio of another version is drawn anew
+VERSION = 2  # of what is drawn; a studio of another version is drawn anew
 SEED = 7
 
 # How often things go wrong in the demo, because they do in real collections.
@@ -205,7 +205,7 @@ def draw_poster(film: dict[str, Any], *, seed: int = SEED) -> tuple[bytes, drawi
     return buffer.getvalue(), box
 
 
-def draw_all(directory: Path, *, films: int = 1500, seed: int = SEED) -> Path:
+def draw_all(directory: Path, *, films: int = 1300, seed: int = SEED) -> Path:
     """Draw a studio of `films` films into a folder; a finished one of the same kind is left as it is."""
     card = {"films": films, "seed": seed, "version": VERSION}
     stamp = directory / "studio.json"
