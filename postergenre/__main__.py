@@ -1,12 +1,17 @@
-"""The command line: run the study, build its book."""
+"""The command line: run the study, build its book, classify posters."""
 
 import argparse
+import json
+import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import postergenre
 from postergenre.errors import StudyError
+
+PICTURES = (".jpg", ".jpeg", ".png", ".webp")
 
 
 def parser() -> argparse.ArgumentParser:
@@ -44,7 +49,53 @@ def parser() -> argparse.ArgumentParser:
 
     book = commands.add_parser("book", help="build the book of a run, or the published one")
     book.add_argument("--run", help="directory of a finished run; without it the published book")
+
+    classify = commands.add_parser(
+        "classify",
+        help="name the genres of posters",
+        description="Name the genres of posters with a network that a run has trained. A poster "
+        "that cannot be read is reported in its place, and the others go on.",
+    )
+    classify.add_argument("posters", nargs="+", type=Path, metavar="POSTER", help="file or folder")
+    classify.add_argument(
+        "--network",
+        type=Path,
+        default=Path("runs/demo/vgg16"),
+        help="folder of a trained network (%(default)s)",
+    )
+    classify.add_argument("--json", action="store_true", help="one JSON object a poster")
     return top
+
+
+def classify(posters: Sequence[Path], network: Path, *, as_json: bool) -> int:
+    """Print one line a poster; return 0, or 1 when a poster could not be read."""
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    from postergenre.classifier import Classifier
+
+    files: list[Path] = []
+    for poster in posters:
+        inside = sorted(poster.rglob("*")) if poster.is_dir() else [poster]
+        files += [file for file in inside if file == poster or file.suffix.lower() in PICTURES]
+    if not files:
+        kinds = ", ".join(PICTURES)
+        raise StudyError(f"No pictures ({kinds}) in {', '.join(map(str, posters))}; name others.")
+    reader = Classifier.load(network)
+    unread = 0
+    for start in range(0, len(files), 64):
+        part = files[start : start + 64]
+        for file, answer in zip(part, reader.classify(part), strict=True):
+            unread += "error" in answer
+            print(json.dumps({"file": str(file)} | answer) if as_json else line(file, answer))
+    return 1 if unread else 0
+
+
+def line(file: Path, answer: Mapping[str, Any]) -> str:
+    """Word a classified poster for people: its major genre, then the three likeliest genres."""
+    if "error" in answer:
+        return f"{file}: not read, {answer['error']}"
+    likeliest = sorted(answer["scores"].items(), key=lambda item: -item[1])[:3]
+    told = ", ".join(f"{genre} {score:.0%}" for genre, score in likeliest)
+    return f"{file}: {answer['major']} ({told})"
 
 
 def main(words: Sequence[str] | None = None) -> int:
@@ -53,6 +104,8 @@ def main(words: Sequence[str] | None = None) -> int:
     from postergenre import book, study
 
     try:
+        if asked.command == "classify":
+            return classify(asked.posters, asked.network, as_json=asked.json)
         if asked.command == "book":
             print("Book:", book.build(asked.run))
             return 0

@@ -13,6 +13,7 @@ from postergenre.metrics import NAMES, Evaluation, coverage_at
 CLAIMED = 0.85  # "85 % accuracy on major genres"
 CLAIMED_MILLISECONDS = 100
 CLAIMED_POSTERS = 45_000
+FOLDERS = {"custom CNN": ("custom_cnn", "custom"), "VGG16": ("vgg16", "vgg16")}
 
 
 def ceiling(run: str, films: pd.DataFrame, vocabulary: Sequence[str]) -> NDArray[np.float64] | None:
@@ -24,8 +25,26 @@ def ceiling(run: str, films: pd.DataFrame, vocabulary: Sequence[str]) -> NDArray
     return np.asarray(studio.ceiling(truth.reset_index(), list(vocabulary)), dtype=np.float64)
 
 
-def table(result: Evaluation, milliseconds: Mapping[str, float], *, films: int) -> pd.DataFrame:
-    """Return the article's claims, each under every reading: measured, constant answer, verdict."""
+def told(run: str, number: str) -> dict[str, float]:
+    """Return one number of the chapters before, such as `milliseconds`, by network."""
+    found = {}
+    for network, (folder, prefix) in FOLDERS.items():
+        name = "layers.json" if number == "selective" else "metrics.json"
+        found[network] = paths.read_json(paths.need(run, f"{folder}/{name}"))[f"{prefix}_{number}"]
+    return found
+
+
+def table(
+    result: Evaluation,
+    milliseconds: Mapping[str, float],
+    selective: Mapping[str, float],
+    *,
+    films: int,
+) -> pd.DataFrame:
+    """Return the article's claims, each under every reading: measured, constant answer, verdict.
+
+    `milliseconds` for a poster, and the share of channel-genre pairs beyond chance, by network.
+    """
     readings = {
         "top1": "share of films whose one major genre is named",
         "balanced_top1": "the same, averaged over genres",
@@ -47,6 +66,10 @@ def table(result: Evaluation, milliseconds: Mapping[str, float], *, films: int) 
         verdict = "holds" if value < CLAIMED_MILLISECONDS else "fails"
         reading = f"{name}, one poster at a time, on this machine"
         rows.append(("under 100 ms", reading, f"{value:.0f} ms", "", verdict))
+    for name, share in selective.items():
+        verdict = "holds" if share > 0 else "fails"
+        reading = f"{name}: pairs of a channel and a genre that go together beyond chance"
+        rows.append(("visual patterns", reading, f"{share:.0%}", "0%", verdict))
     verdict = "holds" if films >= CLAIMED_POSTERS else "not tested at that size"
     rows.append(("45,000 posters", "films in this run", f"{films:,}", "", verdict))
     return pd.DataFrame(
@@ -54,8 +77,9 @@ def table(result: Evaluation, milliseconds: Mapping[str, float], *, films: int) 
     )
 
 
-def _named(network: str) -> str:
-    return network if network == "VGG16" else f"The {network}"
+def _named(network: str, *, inside: bool = False) -> str:
+    article = "the" if inside else "The"
+    return network if network == "VGG16" else f"{article} {network}"
 
 
 def _verdict(low: float, high: float, base: float) -> str:
@@ -69,14 +93,20 @@ def _verdict(low: float, high: float, base: float) -> str:
 def verdict(tables: Mapping[str, pd.DataFrame], gap: pd.DataFrame, networks: Sequence[str]) -> str:
     """Tell in one sentence which network is ahead, on macro AUROC, and whether the films can tell."""
     values = {name: float(tables[name].loc["macro_auroc", "value"]) for name in networks}
-    first = max(values, key=lambda name: values[name])
-    other = next(name for name in networks if name != first)
+    first, other = sorted(networks, key=lambda name: -values[name])
     low, high = gap.loc["macro_auroc", ["low", "high"]]
-    sure = "the difference is beyond chance" if low > 0 or high < 0 else "these films cannot tell"
     colours = float(tables["colour and layout"].loc["macro_auroc", "value"])
+    against = f"against {colours:.3f} for colour and layout alone"
+    if low > 0 or high < 0:
+        return (
+            f"{_named(first)} reads genres best, with a macro AUROC of {values[first]:.3f}; "
+            f"{_named(other, inside=True)} reaches {values[other]:.3f}, which is less beyond chance, "
+            f"{against}."
+        )
     return (
-        f"{_named(first)} reads genres best, with a macro AUROC of {values[first]:.3f} against "
-        f"{values[other]:.3f} for {other} ({sure}) and {colours:.3f} for colour and layout alone."
+        f"The two networks read genres about equally well: macro AUROC is {values[first]:.3f} for "
+        f"{_named(first, inside=True)} and {values[other]:.3f} for {_named(other, inside=True)}, "
+        f"a difference that these films cannot tell from none, {against}."
     )
 
 
@@ -89,7 +119,7 @@ def ceiling_sentence(results: Mapping[str, Evaluation], networks: Sequence[str])
     share = (value[first] - 0.5) / (value["best possible"] - 0.5)
     return (
         f"The best possible reader of these drawn posters would reach {value['best possible']:.3f}; "
-        f"{first if first == 'VGG16' else f'the {first}'} has covered {share:.0%} of the way there from chance."
+        f"{_named(first, inside=True)} has covered {share:.0%} of the way there from chance."
     )
 
 

@@ -94,7 +94,7 @@ class Classifier:
     def _answer(self, answers: list[dict[str, Any]], pictures: NDArray[np.uint8]) -> None:
         raw = self.model.predict(pictures, batch_size=32, verbose=0)
         calibrated = metrics.calibrate(raw, self.calibration)
-        majors = metrics.major_choice(raw, self.vocabulary, self.majors)
+        majors = metrics.major_choice(calibrated, self.vocabulary, self.majors)
         for answer, given, scores, major in zip(answers, raw, calibrated, majors, strict=True):
             answer["scores"] = dict(zip(self.vocabulary, scores.round(4).tolist(), strict=True))
             above = np.array(self.vocabulary)[given >= self.thresholds]

@@ -1,5 +1,6 @@
 """The rooms in which Keras lives, on posters whose one genre is a bright patch in a known place."""
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +10,16 @@ import pandas as pd
 import pytest
 from conftest import jpeg, record
 
-from postergenre import architectures, batches, classifier, corpus, layers, paths, training
+from postergenre import (
+    __main__,
+    architectures,
+    batches,
+    classifier,
+    corpus,
+    layers,
+    paths,
+    training,
+)
 from postergenre.errors import MissingStep, StudyError
 
 SIZE = (48, 32)
@@ -319,3 +329,27 @@ def test_a_bundle_that_does_not_fit_together_is_refused(
     paths.write_json(tmp_path / "bundle.json", told | {"vocabulary": ["Red"]})
     with pytest.raises(StudyError, match="does not fit together"):
         classifier.Classifier.load(tmp_path)
+
+
+def test_the_command_line_reads_files_and_folders_and_reports_what_it_cannot_read(
+    network: keras.Model, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    bundle(network).save(tmp_path / "net")
+    (tmp_path / "posters" / "more").mkdir(parents=True)
+    for place in ("posters/a.jpg", "posters/more/b.jpg"):
+        (tmp_path / place).write_bytes(jpeg(1))
+    (tmp_path / "posters" / "c.png").write_bytes(b"<html>")
+    (tmp_path / "posters" / "notes.txt").write_text("not asked for")
+    call = ["classify", str(tmp_path / "posters"), "--network", str(tmp_path / "net")]
+    assert __main__.main([*call, "--json"]) == 1
+    told = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    assert [Path(one["file"]).name for one in told] == ["a.jpg", "c.png", "b.jpg"]
+    assert told[1]["error"] == "not an image"
+    assert told[0]["scores"] == told[2]["scores"]
+    assert __main__.main([call[0], str(tmp_path / "posters" / "a.jpg"), *call[2:]]) == 0
+    assert f"a.jpg: {told[0]['major']} (" in capsys.readouterr().out
+    (tmp_path / "empty").mkdir()
+    assert __main__.main([call[0], str(tmp_path / "empty"), *call[2:]]) == 2
+    assert "No pictures" in capsys.readouterr().err
+    assert __main__.main([*call[:2], "--network", str(tmp_path / "empty")]) == 2
+    assert "holds no trained network" in capsys.readouterr().err

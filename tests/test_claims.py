@@ -1,0 +1,89 @@
+"""The sentences and verdicts of a run, on numbers that leave one right answer."""
+
+from types import SimpleNamespace
+from typing import Any
+
+import pandas as pd
+import pytest
+
+from postergenre import claims, paths
+from postergenre.errors import MissingStep
+
+NETWORKS = ["custom CNN", "VGG16"]
+
+
+def evaluation(**values: tuple[float, float, float, float]) -> Any:
+    names = ("top1", "balanced_top1", "hit_at_1", "hit_at_3", "label_accuracy")
+    rows = {name: values.get(name, (0.5, 0.45, 0.55, 0.2)) for name in names}
+    rows["macro_auroc"] = values.get("macro_auroc", (0.5, 0.5, 0.5, 0.5))
+    table = pd.DataFrame(rows, index=["value", "low", "high", "base"]).T
+    curve = pd.DataFrame({"coverage": [0.1, 0.5, 1.0], "accuracy": [0.9, 0.86, 0.6]})
+    return SimpleNamespace(table=table, coverage=curve.assign(films=[30, 150, 300]))
+
+
+def verdicts(result: Any) -> dict[str, str]:
+    told = claims.table(result, {"VGG16": 20.0, "custom CNN": 120.0}, {"VGG16": 0.3}, films=10_000)
+    return dict(zip(told["read as"].str.split(",").str[0], told["verdict"], strict=True))
+
+
+def test_a_claim_is_judged_by_its_interval_and_never_when_a_constant_answer_reaches_it() -> None:
+    told = verdicts(
+        evaluation(
+            top1=(0.90, 0.87, 0.93, 0.3),
+            balanced_top1=(0.84, 0.80, 0.88, 0.1),
+            hit_at_1=(0.60, 0.55, 0.65, 0.2),
+            label_accuracy=(0.92, 0.91, 0.93, 0.90),
+        )
+    )
+    assert told["share of films whose one major genre is named"] == "holds"
+    assert told["the same"] == "cannot be told"
+    assert told["the surest genre is one of the film's"] == "fails"
+    assert told["share of all yes/no answers that are right"] == "a constant answer reaches it"
+    assert told["VGG16"] == "holds"
+    assert told["custom CNN"] == "fails"
+    assert told["films in this run"] == "not tested at that size"
+
+
+def tables(custom: float, vgg16: float) -> dict[str, pd.DataFrame]:
+    values = {"colour and layout": 0.7, "custom CNN": custom, "VGG16": vgg16}
+    return {name: pd.DataFrame({"value": {"macro_auroc": v}}) for name, v in values.items()}
+
+
+@pytest.mark.parametrize(
+    ("custom", "vgg16", "gap", "start"),
+    [
+        (
+            0.75,
+            0.80,
+            (0.03, 0.07),
+            "VGG16 reads genres best, with a macro AUROC of 0.800; the custom",
+        ),
+        (0.80, 0.75, (-0.07, -0.03), "The custom CNN reads genres best"),
+        (0.80, 0.79, (-0.03, 0.01), "The two networks read genres about equally well"),
+    ],
+)
+def test_the_verdict_names_a_winner_only_beyond_chance(
+    custom: float, vgg16: float, gap: tuple[float, float], start: str
+) -> None:
+    told = pd.DataFrame({"low": {"macro_auroc": gap[0]}, "high": {"macro_auroc": gap[1]}})
+    assert claims.verdict(tables(custom, vgg16), told, NETWORKS).startswith(start)
+
+
+def test_the_way_to_the_ceiling_is_counted_from_chance() -> None:
+    results = {
+        name: evaluation(macro_auroc=(value, value, value, 0.5))
+        for name, value in {"custom CNN": 0.7, "VGG16": 0.65, "best possible": 0.9}.items()
+    }
+    assert "the custom CNN has covered 50% of the way" in claims.ceiling_sentence(results, NETWORKS)
+    del results["best possible"]
+    assert "not known to anyone" in claims.ceiling_sentence(results, NETWORKS)
+
+
+def test_numbers_of_earlier_chapters_are_read_by_network_or_asked_for(run: str) -> None:
+    with pytest.raises(MissingStep):
+        claims.told(run, "milliseconds")
+    for folder, prefix, value in (("custom_cnn", "custom", 3.0), ("vgg16", "vgg16", 20.0)):
+        file = paths.run_directory(run) / folder / "metrics.json"
+        file.parent.mkdir(parents=True)
+        paths.write_json(file, {f"{prefix}_milliseconds": value})
+    assert claims.told(run, "milliseconds") == {"custom CNN": 3.0, "VGG16": 20.0}
