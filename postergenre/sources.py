@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pandas as pd
-from tqdm.auto import tqdm
+from tqdm import tqdm
 
 from postergenre import corpus, imdb, paths, tmdb
 from postergenre.demo import stand_in, studio

@@ -13,7 +13,7 @@ import tensorflow as tf
 from keras import ops
 from numpy.typing import NDArray
 from sklearn.metrics import average_precision_score, roc_auc_score
-from tqdm.auto import tqdm
+from tqdm import tqdm
 
 from postergenre import paths
 
