@@ -15,7 +15,7 @@ from postergenre import paths
 from postergenre.demo import drawing, grammar
 from postergenre.errors import StudyError
 
-VERSION = 2  # of what is drawn; a studio of another version is drawn anew
+VERSION = 3  # of what is drawn; a studio of another version is drawn anew
 SEED = 7
 
 # How often things go wrong in the demo, because they do in real collections.
