@@ -25,6 +25,18 @@ def ceiling(run: str, films: pd.DataFrame, vocabulary: Sequence[str]) -> NDArray
     return np.asarray(studio.ceiling(truth.reset_index(), list(vocabulary)), dtype=np.float64)
 
 
+def agreement_sentence(table: pd.DataFrame, *, films: int) -> str:
+    """Tell in one sentence how far two sources agree on genres (`metrics.agreement`) on so many films."""
+    if films == 0:
+        return "No film of this run has its genres from two sources, so how far two would agree cannot be told."
+    kappa = table["kappa"]
+    return (
+        f"TMDB and IMDb agree on genres with a kappa of {kappa.mean():.2f}, averaged over genres, on the "
+        f"{films:,} films that both know: best on {kappa.idxmax()} ({kappa.max():.2f}), least on "
+        f"{kappa.idxmin()} ({kappa.min():.2f})."
+    )
+
+
 def told(run: str, number: str) -> dict[str, float]:
     """Return one number of the chapters before, such as `milliseconds`, by network."""
     found = {}

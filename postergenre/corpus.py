@@ -227,7 +227,10 @@ def from_parquet(source: Path, *, limit: int | None = None) -> Iterator[Triple]:
     """
     files = sorted(source.glob("*.parquet")) if source.is_dir() else [source]
     if not files:
-        raise SourceError(f"Expected Parquet files in {source}, found none.")
+        raise SourceError(
+            f"Expected Parquet files in {source}, found none. Name their folder, one such "
+            "file, or a CSV beside its pictures."
+        )
     left = limit
     for path in files:
         try:
@@ -278,7 +281,7 @@ def _need_columns(path: Path, found: Iterable[str], wanted: Iterable[str]) -> No
     if lacking or not {"genres", *GENRE_COLUMNS} & set(found):
         lacking = lacking or ["genres (or imdb_genres, tmdb_genres)"]
         raise SourceError(
-            f"{path} lacks the column {', '.join(lacking)}; it has {', '.join(found)}. "
+            f"{path} lacks the columns {', '.join(lacking)}; it has {', '.join(found)}. "
             "Rename its columns, or choose another source."
         )
 

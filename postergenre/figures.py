@@ -137,12 +137,14 @@ def comparison(reports: dict[str, pd.DataFrame], measures: Sequence[str]) -> Fig
     return fig
 
 
-def reliability(table: pd.DataFrame, *, label: str, ax: Axes | None = None) -> Axes:
-    """Draw the share of right answers against the score that was given, with the ideal diagonal."""
+def reliability(tables: dict[str, pd.DataFrame], *, ax: Axes | None = None) -> Axes:
+    """Draw the share of right answers against the score given, before and after calibration."""
     ax = _axes(ax)
     ax.plot([0, 1], [0, 1], color=BASE, linestyle="--", linewidth=1)
-    ax.plot(table["score"], table["share"], marker="o", label=label)
+    for name, table in tables.items():
+        ax.plot(table["score"], table["share"], marker="o", label=f"{name} calibration")
     ax.set(xlim=(0, 1), ylim=(0, 1), xlabel="score given", ylabel="share that was right")
+    ax.legend(loc="upper left")
     return ax
 
 

@@ -14,6 +14,7 @@ from sklearn.model_selection import StratifiedGroupKFold
 from sklearn.preprocessing import MultiLabelBinarizer
 
 from postergenre import genres, paths
+from postergenre.errors import StudyError
 
 SPLITS = ("train", "validation", "test")
 FOLDS = 25  # a split's share is rounded to a 25th
@@ -58,12 +59,22 @@ def population(
     kept = kept[kept["genres"].str.len() > 0]
     funnel["with a genre"] = len(kept)
     words = set(vocabulary(kept["genres"], minimum_films=minimum_films))
+    if not words:
+        raise StudyError(
+            f"No genre is on {minimum_films} films or more. Of {len(kept)} films with poster and genre, "
+            f"the most frequent are {_counts(kept['genres'].explode().value_counts().head(3))}. "
+            "Lower `minimum_films`, or collect more."
+        )
     kept = kept.assign(genres=[[g for g in row if g in words] for row in kept["genres"]])
     kept = kept[kept["genres"].str.len() > 0].reset_index(drop=True)
     funnel["with a genre of the vocabulary"] = len(kept)
     kept["major"] = [_major(row, majors) for row in kept.to_dict("records")]
     funnel["with one agreed major genre"] = int(kept["major"].notna().sum())
     return kept, pd.Series(funnel, name="films")
+
+
+def _counts(films: pd.Series) -> str:
+    return ", ".join(f"{genre} {count}" for genre, count in films.items()) or "none"
 
 
 def _major(film: dict[Any, Any], majors: Sequence[str]) -> str | None:
@@ -119,6 +130,13 @@ def split(films: pd.DataFrame, *, validation: float, test: float, seed: int) -> 
         )
     counts = films["genres"].explode().value_counts()
     rarest = [min(row, key=lambda genre: (counts[genre], genre)) for row in films["genres"]]
+    largest = films["group"].groupby(pd.Series(rarest, index=films.index)).nunique().max()
+    if largest < FOLDS:
+        raise StudyError(
+            f"Too few films for a split without leaks: {len(films)} films in "
+            f"{films['group'].nunique()} groups came, {FOLDS} groups of one genre are needed at "
+            "least. Collect more."
+        )
     folds = StratifiedGroupKFold(n_splits=FOLDS, shuffle=True, random_state=seed)
     sides = np.full(len(films), "train", dtype=object)
     of_test = round(test * FOLDS)
@@ -135,12 +153,18 @@ def balanced(films: pd.DataFrame, majors: Sequence[str], *, seed: int) -> pd.Ser
     """Mark the test films of the major-genre reading: equally many of each genre, so that chance is 1/K."""
     asked = films[(films["split"] == "test") & films["major"].isin(list(majors))]
     fewest = asked["major"].value_counts().reindex(list(majors), fill_value=0).min()
+    if len(majors) < 2 or fewest == 0:
+        found = asked["major"].value_counts().reindex(list(majors), fill_value=0)
+        raise StudyError(
+            "The question of major genres needs two or more of them, with test films of their own; "
+            f"{_counts(found)} came. Name other `majors`, raise `test`, or collect more."
+        )
     chosen = asked.groupby("major").sample(n=int(fewest), random_state=seed).index
     return pd.Series(films.index.isin(chosen), index=films.index, name="balanced")
 
 
 def check(films: pd.DataFrame) -> None:
-    """Raise when a film is missing from the splits, or a group stands on two sides."""
+    """Raise when a film is missing from the splits, a group stands on two sides, or a genre on too few."""
     if not films["film_id"].is_unique:
         raise ValueError("A film stands in the table twice.")
     if not films["split"].isin(SPLITS).all():
@@ -148,6 +172,12 @@ def check(films: pd.DataFrame) -> None:
     sides = films.groupby("group")["split"].nunique()
     if (sides > 1).any():
         raise ValueError(f"{int((sides > 1).sum())} groups stand on both sides of the split.")
+    carried = films.explode("genres").groupby("genres")["split"].nunique()
+    if (carried < len(SPLITS)).any():
+        raise StudyError(
+            f"Every genre needs films in training, validation and test; too few carry "
+            f"{', '.join(carried.index[carried < len(SPLITS)])}. Raise `minimum_films`, or collect more."
+        )
 
 
 def truth(lists: Collection[Collection[str]], vocabulary: Sequence[str]) -> NDArray[np.bool_]:

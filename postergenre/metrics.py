@@ -250,7 +250,13 @@ def reliability(truth: Truth, scores: Scores, *, bins: int = 10) -> pd.DataFrame
 
 
 def agreement(first: Truth, second: Truth, vocabulary: Sequence[str]) -> pd.DataFrame:
-    """Compare two sources genre by genre on the same films: how well `first` predicts `second`."""
+    """Compare two sources genre by genre on the same films: how well `first` predicts `second`.
+
+    Without films that both know, the table says so: no films, and nothing measured.
+    """
+    if len(first) == 0:
+        empty = {"films": 0, "precision": np.nan, "recall": np.nan, "kappa": np.nan}
+        return pd.DataFrame(empty, index=pd.Index(vocabulary, name="genre"))
     precision, recall, _, films = precision_recall_fscore_support(second, first, zero_division=0)
     kappa = [cohen_kappa_score(a, b) for a, b in zip(first.T, second.T, strict=True)]
     table = {"films": films, "precision": precision, "recall": recall, "kappa": kappa}

@@ -3,10 +3,11 @@
 from types import SimpleNamespace
 from typing import Any
 
+import numpy as np
 import pandas as pd
 import pytest
 
-from postergenre import claims, paths
+from postergenre import claims, metrics, paths
 from postergenre.errors import MissingStep
 
 NETWORKS = ["custom CNN", "VGG16"]
@@ -87,3 +88,14 @@ def test_numbers_of_earlier_chapters_are_read_by_network_or_asked_for(run: str) 
         file.parent.mkdir(parents=True)
         paths.write_json(file, {f"{prefix}_milliseconds": value})
     assert claims.told(run, "milliseconds") == {"custom CNN": 3.0, "VGG16": 20.0}
+
+
+def test_two_sources_are_compared_where_both_are_known_and_nowhere_else() -> None:
+    first = np.array([[1, 1], [1, 0], [0, 1], [0, 0]], dtype=bool)
+    second = np.array([[1, 1], [1, 1], [0, 0], [0, 0]], dtype=bool)
+    told = claims.agreement_sentence(metrics.agreement(first, second, ["War", "Drama"]), films=4)
+    assert "kappa of 0.50" in told
+    assert "the 4 films that both know: best on War (1.00), least on Drama (0.00)" in told
+    none = metrics.agreement(first[:0], second[:0], ["War", "Drama"])
+    assert none["films"].tolist() == [0, 0]
+    assert "cannot be told" in claims.agreement_sentence(none, films=0)

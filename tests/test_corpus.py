@@ -122,7 +122,7 @@ def test_parquet_files_with_an_image_column_are_read(tmp_path: Path) -> None:
 
 def test_a_parquet_file_without_the_columns_says_which_it_has(tmp_path: Path) -> None:
     pd.DataFrame({"film_id": ["a"], "titel": ["b"]}).to_parquet(tmp_path / "films.parquet")
-    with pytest.raises(SourceError, match=r"lacks the column title, image; it has film_id, titel"):
+    with pytest.raises(SourceError, match=r"lacks the columns title, image; it has film_id, titel"):
         list(corpus.from_parquet(tmp_path))
     (tmp_path / "films.parquet").write_bytes(b"no parquet")
     with pytest.raises(SourceError, match="not a readable Parquet file"):

@@ -3,6 +3,7 @@ import pandas as pd
 import pytest
 
 from postergenre import films
+from postergenre.errors import StudyError
 
 MAJORS = ("Drama", "Comedy", "Horror")
 
@@ -130,3 +131,18 @@ def test_the_balanced_set_has_equally_many_test_films_of_each_major_genre() -> N
 def test_truth_has_the_order_of_the_vocabulary() -> None:
     found = films.truth([["War", "Drama"], ["Comedy"]], ["Comedy", "Drama", "War"])
     assert found.tolist() == [[False, True, True], [True, False, False]]
+
+
+def test_too_few_films_are_refused_with_what_came_and_what_to_do() -> None:
+    table = catalogue({"imdb_genres": ["Drama"]}, {"imdb_genres": ["Drama", "War"]})
+    with pytest.raises(StudyError, match=r"No genre is on 9 films.*Drama 2, War 1.*Lower"):
+        films.population(table, minimum_films=9, majors=MAJORS)
+    with pytest.raises(StudyError, match=r"40 films in 14 groups came, 25 groups of one genre"):
+        films.split(many(40), validation=0.12, test=0.24, seed=1)
+    table = many(90).assign(split=["test"] * 90, major="Drama")
+    with pytest.raises(StudyError, match=r"Drama 90, Comedy 0 came"):
+        films.balanced(table, ["Drama", "Comedy"], seed=1)
+    table = many(90).assign(split=np.repeat(["train", "validation", "test"], 30))
+    table.loc[table["split"] == "test", "genres"] = pd.Series([["Drama"]] * 90)
+    with pytest.raises(StudyError, match=r"too few carry Comedy, Horror, War"):
+        films.check(table)
