@@ -114,12 +114,14 @@ def collect(run: str | Path, triples: Iterable[Triple]) -> pd.DataFrame:
     """Check and store films as they come, one journal line each; return the journal.
 
     `triples` yields `(record, image, problem)`: the film's data, its poster's bytes or None, and
-    the source's own reason why there is none. A film already in the journal is left as it is.
+    the source's own reason why there is none. A film whose poster is stored is left as it is; one
+    that came without a usable poster is looked at again, for the source may have been mended.
     """
     folder = paths.run_directory(run)
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / "collection.jsonl"
-    known = set(journal(run)["film_id"])
+    stored = journal(run)
+    known = set(stored.loc[stored["poster"].notna(), "film_id"])
     if path.exists() and not path.read_bytes().endswith(b"\n"):
         with path.open("rb+") as file:
             file.truncate(path.read_bytes().rfind(b"\n") + 1)
@@ -162,9 +164,10 @@ def _store(folder: Path, film_id: str, image: bytes | None, problem: str | None)
 def finish(run: str | Path, rows: pd.DataFrame, provenance: Mapping[str, Any]) -> pd.DataFrame:
     """Write `catalogue.parquet` and `provenance.json`; return the catalogue, ordered by film id."""
     if rows.empty or rows["poster"].notna().sum() == 0:
+        reasons = rows["problem"].value_counts().to_dict() or "none in all"
         raise SourceError(
-            f"No film with a usable poster came from {provenance.get('source')!r}: "
-            f"{len(rows)} films in all. Look at the source, or widen the query."
+            f"No film with a usable poster came from {provenance.get('source')!r}; of the films that "
+            f"it named: {reasons}. Look at the source, or widen the query."
         )
     rows = rows.sort_values("film_id", ignore_index=True).astype(object)
     rows = rows.where(rows.notna(), None)
@@ -260,19 +263,27 @@ def from_csv(source: Path, *, limit: int | None = None) -> Iterator[Triple]:
         raise SourceError(f"{source} is not a readable CSV file: {error}") from None
     _need_columns(source, table.columns, ("film_id", "title", "poster"))
     home = source.resolve().parent
-    names = [name for name in table["poster"] if name]
-    if not any((home / name).is_file() for name in names):
+    pictures = [(home / name).resolve() if name else None for name in table["poster"]]
+    problems = [_why_not(picture, home) for picture in pictures]
+    if all(problems):
         raise SourceError(
-            f"{source} names {len(names)} pictures, and none of them is a file under {home}. "
-            "The column `poster` holds paths that count from the CSV's own folder."
+            f"{source} names {len(pictures)} pictures, and none of them is a file under {home} "
+            f"({', '.join(sorted({str(problem) for problem in problems}))}). "
+            "The column `poster` holds paths that count from the CSV's own folder and stay in it."
         )
-    for row in table.to_dict("records"):
+    for row, picture, problem in zip(table.to_dict("records"), pictures, problems, strict=True):
         for column in ("genres", *GENRE_COLUMNS):
             words = row.get(column)
             row[column] = [w.strip() for w in words.split("|") if w.strip()] if words else None
-        picture = (home / str(row["poster"])).resolve()
-        inside = picture.is_relative_to(home) and picture.is_file()
-        yield _record(row), picture.read_bytes() if inside else None, None
+        yield _record(row), picture.read_bytes() if picture and not problem else None, problem
+
+
+def _why_not(picture: Path | None, home: Path) -> str | None:
+    if picture is None:
+        return "no poster"
+    if not picture.is_relative_to(home):
+        return "outside the CSV's folder"
+    return None if picture.is_file() else "no such file"
 
 
 def _need_columns(path: Path, found: Iterable[str], wanted: Iterable[str]) -> None:

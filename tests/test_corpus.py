@@ -146,3 +146,17 @@ def test_a_csv_without_its_pictures_says_where_they_were_looked_for(tmp_path: Pa
     (tmp_path / "films.csv").write_text(text)
     with pytest.raises(SourceError, match="none of them is a file under"):
         list(corpus.from_csv(tmp_path / "films.csv"))
+
+
+def test_a_picture_that_is_added_later_is_collected_by_the_next_call(
+    tmp_path: Path, run: str
+) -> None:
+    lines = ["film_id,title,poster,genres", "a,A,a.jpg,Drama", "b,B,b.jpg,War", "c,C,../c.jpg,War"]
+    (tmp_path / "films.csv").write_text("\n".join(lines))
+    (tmp_path / "a.jpg").write_bytes(jpeg(1))
+    rows = corpus.collect(run, corpus.from_csv(tmp_path / "films.csv")).set_index("film_id")
+    assert rows["problem"].tolist() == [None, "no such file", "outside the CSV's folder"]
+    (tmp_path / "b.jpg").write_bytes(jpeg(2))
+    again = corpus.collect(run, corpus.from_csv(tmp_path / "films.csv")).set_index("film_id")
+    assert again.loc["b", "poster"].endswith("b.jpg")
+    assert again.loc["a", "collected_at"] == rows.loc["a", "collected_at"]
