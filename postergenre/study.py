@@ -269,6 +269,11 @@ def _execute(path: Path, directory: Path, values: dict[str, Any], lock: int) -> 
         "output_path": f"executed/{path.name}",
     }
     for cell in notebook["cells"]:  # what libraries say of the machine is for the log, not the book
+        cell["metadata"] = {
+            name: value
+            for name, value in cell["metadata"].items()
+            if name not in ("papermill", "execution")  # the time of each cell, new in every copy
+        }
         if cell["cell_type"] == "code":
             cell["outputs"] = [o for o in cell["outputs"] if o.get("name") != "stderr"]
     write_bytes(target, (json.dumps(notebook, indent=1, ensure_ascii=False) + "\n").encode())
