@@ -95,8 +95,8 @@ class Classifier:
         raw = self.model.predict(pictures, batch_size=32, verbose=0)
         calibrated = metrics.calibrate(raw, self.calibration)
         majors = metrics.major_choice(calibrated, self.vocabulary, self.majors)
-        for answer, given, scores, major in zip(answers, raw, calibrated, majors, strict=True):
+        for answer, scores, major in zip(answers, calibrated, majors, strict=True):
             answer["scores"] = dict(zip(self.vocabulary, scores.round(4).tolist(), strict=True))
-            above = np.array(self.vocabulary)[given >= self.thresholds]
+            above = np.array(self.vocabulary)[scores >= self.thresholds]
             answer["genres"] = above.tolist()
             answer["major"] = str(major)

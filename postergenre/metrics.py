@@ -38,32 +38,41 @@ NAMES = {
 
 def thresholds(truth: Truth, scores: Scores) -> NDArray[np.float64]:
     """Return for each genre the threshold with the highest F1 on these (validation) films."""
-    chosen = []
-    for expected, given in zip(truth.T, scores.T, strict=True):
-        precision, recall, cuts = precision_recall_curve(expected, given)
-        f1 = 2 * precision * recall / np.maximum(precision + recall, 1e-12)
-        chosen.append(cuts[int(np.argmax(f1[:-1]))])
-    return np.array(chosen)
+    return np.array([_best_cut(t, s) for t, s in zip(truth.T, scores.T, strict=True)])
 
 
-def multilabel(truth: Truth, scores: Scores, cuts: NDArray[np.floating]) -> dict[str, float]:
-    """Measure the multi-label reading: every film, every genre; (films, genres) truth and scores.
+def one_threshold(truth: Truth, chances: Scores) -> float:
+    """Return the one threshold for all genres with the highest micro F1 on these (validation) films."""
+    return _best_cut(truth.ravel(), chances.ravel())
 
-    hit@k is the share of films with a right genre among the k highest scores; label-wise accuracy
-    the share of all yes/no answers that are right. A genre that no film here carries is left out.
+
+def _best_cut(expected: NDArray[np.bool_], given: Scores) -> float:
+    precision, recall, cuts = precision_recall_curve(expected, given)
+    f1 = 2 * precision * recall / np.maximum(precision + recall, 1e-12)
+    return float(cuts[int(np.argmax(f1[:-1]))])
+
+
+def multilabel(
+    truth: Truth, chances: Scores, cuts: NDArray[np.floating], together: float = 0.5
+) -> dict[str, float]:
+    """Measure the multi-label reading: every film, every genre; (films, genres) truth and chances.
+
+    Each measure answers as suits it: macro F1 above each genre's own threshold in `cuts`, micro F1
+    above the threshold `together` of all genres, label-wise accuracy (the share of all yes/no
+    answers that are right) with what is likelier. hit@k is the share of films with a right genre
+    among the k likeliest. A genre that no film here carries is left out of AUROC and mAP.
     """
     seen = truth.any(axis=0) & ~truth.all(axis=0)
-    answers = scores >= cuts
-    ranks = np.argsort(-scores, axis=1, kind="stable")
+    ranks = np.argsort(-chances, axis=1, kind="stable")
     hits = np.take_along_axis(truth, ranks[:, :3], axis=1)
     return {
-        "macro_auroc": float(roc_auc_score(truth[:, seen], scores[:, seen])),
-        "map": float(average_precision_score(truth[:, seen], scores[:, seen])),
-        "macro_f1": float(f1_score(truth, answers, average="macro", zero_division=0)),
-        "micro_f1": float(f1_score(truth, answers, average="micro", zero_division=0)),
+        "macro_auroc": float(roc_auc_score(truth[:, seen], chances[:, seen])),
+        "map": float(average_precision_score(truth[:, seen], chances[:, seen])),
+        "macro_f1": float(f1_score(truth, chances >= cuts, average="macro", zero_division=0)),
+        "micro_f1": float(f1_score(truth, chances >= together, average="micro", zero_division=0)),
         "hit_at_1": float(hits[:, 0].mean()),
         "hit_at_3": float(hits.any(axis=1).mean()),
-        "label_accuracy": float((answers == truth).mean()),
+        "label_accuracy": float(((chances > 0.5) == truth).mean()),
     }
 
 
@@ -103,30 +112,16 @@ def interval(value: Measures, samples: pd.DataFrame, *, level: float = 0.95) -> 
 
 
 def report(
-    truth: Truth,
-    scores: Scores,
-    cuts: NDArray[np.floating],
+    measure: Callable[[NDArray[np.int64]], Measures],
+    base: Measures,
+    films: int,
     *,
-    base: Scores,
-    base_cuts: NDArray[np.floating],
     repeats: int = 300,
     seed: int = 0,
 ) -> pd.DataFrame:
-    """Measure the multi-label reading: one row a measure, with value, low, high and base.
-
-    `base` are the scores that the training films' genre frequencies give to every film. The base
-    of F1 answers above `base_cuts`; that of label-wise accuracy answers what most films would.
-    """
-    samples = resample(
-        lambda rows: multilabel(truth[rows], scores[rows], cuts),
-        len(truth),
-        repeats=repeats,
-        seed=seed,
-    )
-    table = interval(multilabel(truth, scores, cuts), samples)
-    bases = multilabel(truth, base, base_cuts)
-    bases["label_accuracy"] = float(((base > 0.5) == truth).mean())
-    return table.assign(base=pd.Series(bases))
+    """Return one row a measure, with value, low, high, and the `base` of a constant answer."""
+    samples = resample(measure, films, repeats=repeats, seed=seed)
+    return interval(measure(np.arange(films)), samples).assign(base=pd.Series(base))
 
 
 def major_report(
@@ -267,8 +262,10 @@ def agreement(first: Truth, second: Truth, vocabulary: Sequence[str]) -> pd.Data
 class Evaluation:
     """What one set of scores is worth on the test films; every choice was made on validation films."""
 
-    thresholds: NDArray[np.float64]
+    thresholds: NDArray[np.float64]  # of chances, one a genre, for macro F1
+    together: float  # of chances, one for all genres, for micro F1
     calibration: NDArray[np.float64]
+    chances: NDArray[np.float64]  # (films, genres): the calibrated scores
     table: pd.DataFrame  # a row a measure: value, low, high, base
     genres: pd.DataFrame  # a row a genre
     confusion: pd.DataFrame  # films, on the balanced test films
@@ -292,76 +289,83 @@ def evaluate(
     vocabulary: Sequence[str],
     majors: Sequence[str],
     *,
-    cuts: NDArray[np.float64] | None = None,
+    fixed: bool = False,
     repeats: int = 300,
     seed: int = 0,
 ) -> Evaluation:
-    """Choose thresholds and calibration on validation films, and measure both readings on test films.
+    """Choose calibration and thresholds on validation films, and measure both readings on test films.
 
     `films` has `split`, `major` and `balanced`; truth and scores are (films, genres), in its order.
-    `cuts` are thresholds given beforehand, for an answer that has none to choose.
+    `fixed` scores are yes (1) or no (0) already, and nothing is chosen for them. The base of each
+    measure is its best constant answer: the training films' genre frequencies, read above
+    thresholds that are chosen on validation films as the network's are.
     """
     side = films["split"].to_numpy()
     chosen, held = side == "validation", side == "test"
     frequencies = np.broadcast_to(truth[side == "train"].mean(axis=0), truth.shape)
-    cuts = thresholds(truth[chosen], scores[chosen]) if cuts is None else cuts
-    lines = fit_calibration(truth[chosen], scores[chosen])
-    calibrated = calibrate(scores, lines)
+    plain = np.tile([1.0, 0.0], (truth.shape[1], 1))
+    lines = plain if fixed else fit_calibration(truth[chosen], scores[chosen])
+    chances = np.asarray(scores, dtype=np.float64) if fixed else calibrate(scores, lines)
+    cuts, together = np.full(truth.shape[1], 0.5), 0.5
+    if not fixed:
+        cuts = thresholds(truth[chosen], chances[chosen])
+        together = one_threshold(truth[chosen], chances[chosen])
     table = report(
-        truth[held],
-        scores[held],
-        cuts,
-        base=frequencies[held],
-        base_cuts=thresholds(truth[chosen], frequencies[chosen]),
+        lambda rows: multilabel(truth[held][rows], chances[held][rows], cuts, together),
+        multilabel(
+            truth[held],
+            frequencies[held],
+            thresholds(truth[chosen], frequencies[chosen]),
+            one_threshold(truth[chosen], frequencies[chosen]),
+        ),
+        int(held.sum()),
         repeats=repeats,
         seed=seed,
     )
     asked = held & films["major"].isin(list(majors)).to_numpy()
     even = films["balanced"].to_numpy()
     expected = films["major"].to_numpy(dtype=str)
-    answer = major_choice(calibrated, vocabulary, majors)
-    lifted = major_choice(calibrated / frequencies.clip(1e-6), vocabulary, majors)
+    answer = major_choice(chances, vocabulary, majors)
+    lifted = major_choice(chances / frequencies.clip(1e-6), vocabulary, majors)
     natural = major_report(expected[asked], answer[asked], repeats=repeats, seed=seed)
     level = major_report(expected[asked], lifted[asked], repeats=repeats, seed=seed)
     even_table = major_report(expected[even], lifted[even], repeats=repeats, seed=seed)
+    error = report(
+        lambda rows: {"ece": calibration_error(truth[held][rows], chances[held][rows])},
+        {"ece": calibration_error(truth[held], frequencies[held])},
+        int(held.sum()),
+        repeats=repeats,
+        seed=seed,
+    )
     columns = [list(vocabulary).index(name) for name in majors]
     return Evaluation(
         thresholds=cuts,
+        together=together,
         calibration=lines,
+        chances=chances,
         table=pd.concat(
             [
                 table,
                 level.loc[["balanced_top1"]],
                 natural.loc[["top1"]],
                 even_table.loc[["top1"]].rename(index={"top1": "balanced_set_top1"}),
-                _ece(truth[held], calibrated[held], frequencies[held], repeats=repeats, seed=seed),
+                error,
             ]
         ),
-        genres=by_genre(truth[held], scores[held], cuts, vocabulary),
+        genres=by_genre(truth[held], chances[held], cuts, vocabulary),
         confusion=confusion(expected[even], lifted[even], majors),
         coverage=coverage(
-            answer[asked] == expected[asked], _confidence(calibrated[asked][:, columns])
+            answer[asked] == expected[asked], _confidence(chances[asked][:, columns])
         ),
         reliability={
             "before": reliability(truth[held], scores[held]),
-            "after": reliability(truth[held], calibrated[held]),
+            "after": reliability(truth[held], chances[held]),
         },
     )
 
 
-def _confidence(scores: Scores) -> NDArray[np.float64]:
-    return np.asarray(scores.max(axis=1) / scores.sum(axis=1))
-
-
-def _ece(truth: Truth, scores: Scores, base: Scores, *, repeats: int, seed: int) -> pd.DataFrame:
-    samples = resample(
-        lambda rows: {"ece": calibration_error(truth[rows], scores[rows])},
-        len(truth),
-        repeats=repeats,
-        seed=seed,
-    )
-    table = interval({"ece": calibration_error(truth, scores)}, samples)
-    return table.assign(base=calibration_error(truth, base))
+def _confidence(chances: Scores) -> NDArray[np.float64]:
+    return np.asarray(chances.max(axis=1) / chances.sum(axis=1).clip(1e-12))
 
 
 def difference(

@@ -35,10 +35,14 @@ def test_hits_and_accuracy_are_as_counted_by_hand() -> None:
     found = metrics.multilabel(TRUTH, SCORES, np.array([0.5, 0.5, 0.35]))
     assert found["hit_at_1"] == pytest.approx(3 / 6)  # films 1, 2 and 4
     assert found["hit_at_3"] == 1
-    assert found["label_accuracy"] == pytest.approx(14 / 18)
+    # above one half: films 3 and 5 wrong in genres 1 and 2, and both films of genre 3 missed
+    assert found["label_accuracy"] == pytest.approx(12 / 18)
     # genre 1: 2 of 3 found, 1 false; genre 2: 2 of 2, 1 false; genre 3: 1 of 2
     assert found["macro_f1"] == pytest.approx((4 / 6 + 4 / 5 + 2 / 3) / 3)
-    assert found["micro_f1"] == pytest.approx(10 / 14)
+    # above one threshold of 0.5: six answers, four of them among the seven right ones
+    assert found["micro_f1"] == pytest.approx(8 / 13)
+    lower = metrics.multilabel(TRUTH, SCORES, np.array([0.5, 0.5, 0.35]), 0.4)
+    assert lower["micro_f1"] == pytest.approx(10 / 14)
     # genre 1 wins 7 of 9 pairs, genre 2 all but one of 8, genre 3 6.5 of 8
     assert found["macro_auroc"] == pytest.approx((7 / 9 + 7 / 8 + 6.5 / 8) / 3)
 
@@ -66,6 +70,26 @@ def test_the_threshold_is_the_best_one_on_the_given_films() -> None:
     best = metrics.multilabel(TRUTH, SCORES, cuts)["macro_f1"]
     others = np.random.default_rng(0).random((300, 3))
     assert all(metrics.multilabel(TRUTH, SCORES, cut)["macro_f1"] <= best for cut in others)
+
+
+def test_the_base_of_micro_f1_names_as_many_frequent_genres_as_pay() -> None:
+    table, truth, scores = population(900)
+    row = metrics.evaluate(table, truth, scores, list("ABC"), list("ABC"), repeats=5).table
+    held = truth[(table["split"] == "test").to_numpy()]
+    by_hand = [2 * held[:, :k].sum() / (k * len(held) + held.sum()) for k in (1, 2, 3)]
+    assert row.loc["micro_f1", "base"] == pytest.approx(max(by_hand))
+    assert by_hand[0] > by_hand[2]  # naming everything, as for macro F1, would be a weaker base
+
+
+def test_fixed_answers_are_taken_as_they_are() -> None:
+    table, truth, _ = population(600)
+    first = np.zeros(truth.shape)
+    first[:, 0] = 1
+    result = metrics.evaluate(table, truth, first, list("ABC"), list("ABC"), fixed=True, repeats=2)
+    np.testing.assert_array_equal(result.chances, first)
+    held = truth[(table["split"] == "test").to_numpy()]
+    silence = (first[: len(held)].astype(bool) == held).mean()
+    assert result.table.loc["label_accuracy", "value"] == pytest.approx(silence)
 
 
 def test_balanced_top1_counts_each_genre_once() -> None:

@@ -215,12 +215,12 @@ def test_the_loss_weighs_a_rare_genre_more() -> None:
 def test_grad_cam_points_at_the_patch(network: keras.Model) -> None:
     posters, truth = patches(40, seed=5)
     genres = truth.argmax(axis=1)
-    maps = layers.grad_cam(network, posters, genres.tolist(), layer="conv4")
-    # The patch and a cell of the map around it: conv4 sees the poster in 6 x 4 cells.
+    maps = layers.grad_cam(network, posters, genres.tolist(), layer="conv3")
+    # The patch and a cell of the map around it: conv3 sees the poster in 12 x 8 cells.
     boxes = np.where(genres[:, None] == 0, [0.0, 0.0, 1.0, 0.4], [0.0, 0.6, 1.0, 1.0])
     hits, area = layers.pointing_game(maps, boxes)
     assert area.mean() == pytest.approx(0.4)
-    assert hits.mean() > 0.8
+    assert hits.mean() > 0.9
     assert maps.min() >= 0
     assert maps.max() == pytest.approx(1)
 
