@@ -19,12 +19,17 @@ def evaluation(**values: tuple[float, float, float, float]) -> Any:
     rows["macro_auroc"] = values.get("macro_auroc", (0.5, 0.5, 0.5, 0.5))
     table = pd.DataFrame(rows, index=["value", "low", "high", "base"]).T
     curve = pd.DataFrame({"coverage": [0.1, 0.5, 1.0], "accuracy": [0.9, 0.86, 0.6]})
-    return SimpleNamespace(table=table, coverage=curve.assign(films=[30, 150, 300]))
+    genres = pd.DataFrame(index=["Drama", "War", "Western"])
+    return SimpleNamespace(table=table, genres=genres, coverage=curve.assign(films=[30, 150, 300]))
 
 
 def verdicts(result: Any) -> dict[str, str]:
-    told = claims.table(result, {"VGG16": 20.0, "custom CNN": 120.0}, {"VGG16": 0.3}, films=10_000)
-    return dict(zip(told["read as"].str.split(",").str[0], told["verdict"], strict=True))
+    times = {"VGG16, one poster": 20.0, "custom CNN, one poster": 120.0}
+    patterns = {"some": 2, "all": 3, "none": 0}
+    told = claims.table(result, times, patterns, films=10_000)
+    return dict(
+        zip(told["read as"].str.split(",|:", regex=True).str[0], told["verdict"], strict=True)
+    )
 
 
 def test_a_claim_is_judged_by_its_interval_and_never_when_a_constant_answer_reaches_it() -> None:
@@ -42,6 +47,7 @@ def test_a_claim_is_judged_by_its_interval_and_never_when_a_constant_answer_reac
     assert told["share of all yes/no answers that are right"] == "a constant answer reaches it"
     assert told["VGG16"] == "holds"
     assert told["custom CNN"] == "fails"
+    assert [told[name] for name in ("some", "all", "none")] == ["in part", "holds", "fails"]
     assert told["films in this run"] == "not tested at that size"
 
 
