@@ -29,11 +29,11 @@ def agreement_sentence(table: pd.DataFrame, *, films: int) -> str:
     """Tell in one sentence how far two sources agree on genres (`metrics.agreement`) on so many films."""
     if films == 0:
         return "No film of this run has its genres from two sources, so how far two would agree cannot be told."
-    kappa = table["kappa"]
+    kappa = table["kappa"].dropna()
     return (
-        f"TMDB and IMDb agree on genres with a kappa of {kappa.mean():.2f}, averaged over genres, on the "
-        f"{films:,} films that both know: best on {kappa.idxmax()} ({kappa.max():.2f}), least on "
-        f"{kappa.idxmin()} ({kappa.min():.2f})."
+        f"TMDB and IMDb agree on genres with a kappa of {kappa.mean():.2f}, averaged over the "
+        f"{len(kappa)} genres that both name, on the {films:,} films that both know: best on "
+        f"{kappa.idxmax()} ({kappa.max():.2f}), least on {kappa.idxmin()} ({kappa.min():.2f})."
     )
 
 
@@ -82,7 +82,7 @@ def table(
     genres = len(result.genres)
     for name, found in patterns.items():
         verdict = "holds" if found == genres else "in part" if found else "fails"
-        reading = f"{name}: genres to which a channel answers beyond chance"
+        reading = f"{name}: genres that a channel answers to"
         rows.append(("visual patterns", reading, f"{found:.0f} of {genres}", "none", verdict))
     verdict = "holds" if films >= CLAIMED_POSTERS else "not tested at that size"
     rows.append(("45,000 posters", "films in this run", f"{films:,}", "", verdict))
@@ -110,17 +110,16 @@ def verdict(tables: Mapping[str, pd.DataFrame], gap: pd.DataFrame, networks: Seq
     first, other = sorted(networks, key=lambda name: -values[name])
     low, high = gap.loc["macro_auroc", ["low", "high"]]
     colours = float(tables["colour and layout"].loc["macro_auroc", "value"])
-    against = f"against {colours:.3f} for colour and layout alone"
     if low > 0 or high < 0:
         return (
             f"{_named(first)} reads genres best, with a macro AUROC of {values[first]:.3f}; "
-            f"{_named(other, inside=True)} reaches {values[other]:.3f}, which is less beyond chance, "
-            f"{against}."
+            f"{_named(other, inside=True)} reaches {values[other]:.3f} (a difference beyond chance), and "
+            f"colour and layout alone {colours:.3f}."
         )
     return (
         f"The two networks read genres about equally well: macro AUROC is {values[first]:.3f} for "
         f"{_named(first, inside=True)} and {values[other]:.3f} for {_named(other, inside=True)}, "
-        f"a difference that these films cannot tell from none, {against}."
+        f"a difference that these films cannot tell from none; colour and layout alone reach {colours:.3f}."
     )
 
 

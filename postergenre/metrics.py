@@ -247,15 +247,20 @@ def reliability(truth: Truth, scores: Scores, *, bins: int = 10) -> pd.DataFrame
 def agreement(first: Truth, second: Truth, vocabulary: Sequence[str]) -> pd.DataFrame:
     """Compare two sources genre by genre on the same films: how well `first` predicts `second`.
 
-    Without films that both know, the table says so: no films, and nothing measured.
+    A genre that one of them never names, perhaps for want of a word for it, is not compared: its
+    row has no values. So are all rows when there is no film that both know.
     """
+    rows = pd.Index(vocabulary, name="genre")
     if len(first) == 0:
         empty = {"films": 0, "precision": np.nan, "recall": np.nan, "kappa": np.nan}
-        return pd.DataFrame(empty, index=pd.Index(vocabulary, name="genre"))
+        return pd.DataFrame(empty, index=rows)
     precision, recall, _, films = precision_recall_fscore_support(second, first, zero_division=0)
     kappa = [cohen_kappa_score(a, b) for a, b in zip(first.T, second.T, strict=True)]
     table = {"films": films, "precision": precision, "recall": recall, "kappa": kappa}
-    return pd.DataFrame(table, index=pd.Index(vocabulary, name="genre"))
+    found = pd.DataFrame(table, index=rows)
+    compared = ["precision", "recall", "kappa"]
+    found.loc[~(first.any(axis=0) & second.any(axis=0)), compared] = np.nan
+    return found
 
 
 @dataclass(frozen=True)

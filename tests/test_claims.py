@@ -100,8 +100,10 @@ def test_two_sources_are_compared_where_both_are_known_and_nowhere_else() -> Non
     first = np.array([[1, 1], [1, 0], [0, 1], [0, 0]], dtype=bool)
     second = np.array([[1, 1], [1, 1], [0, 0], [0, 0]], dtype=bool)
     told = claims.agreement_sentence(metrics.agreement(first, second, ["War", "Drama"]), films=4)
-    assert "kappa of 0.50" in told
+    assert "kappa of 0.50, averaged over the 2 genres that both name" in told
     assert "the 4 films that both know: best on War (1.00), least on Drama (0.00)" in told
+    wordless = metrics.agreement(first & [True, False], second, ["War", "Drama"])
+    assert wordless["kappa"].notna().tolist() == [True, False]
     none = metrics.agreement(first[:0], second[:0], ["War", "Drama"])
     assert none["films"].tolist() == [0, 0]
     assert "cannot be told" in claims.agreement_sentence(none, films=0)
