@@ -25,7 +25,12 @@ def most_frequent(truth: NDArray[np.bool_], train: NDArray[np.bool_]) -> NDArray
 
 def decades(years: pd.Series) -> NDArray[np.float64]:
     """Return each film's decade as (films, decades) zeros and ones; a missing year is its own column."""
-    return pd.get_dummies(years.astype("Int64") // 10, dummy_na=True).to_numpy(dtype=float)
+    return kinds(years.astype("Int64") // 10)
+
+
+def kinds(values: pd.Series) -> NDArray[np.float64]:
+    """Return (films, kinds) zeros and ones; a missing value is a kind of its own."""
+    return pd.get_dummies(values, dummy_na=True).to_numpy(dtype=float)
 
 
 def colour_and_layout(posters: NDArray[np.uint8], *, bins: int = 4) -> NDArray[np.float32]:

@@ -235,5 +235,6 @@ def pointing_sentence(table: pd.DataFrame) -> str:
     cam, centre, chance = table["hits"]
     return (
         f"Its heat maps hit the drawn motif on {cam:.0%} of {table['posters'].iloc[0]:.0f} posters "
-        f"that it read rightly; the frame's centre hits {centre:.0%}, chance {chance:.0%}."
+        "whose motif belongs to the genre that it scored highest; the frame's centre hits "
+        f"{centre:.0%}, chance {chance:.0%}."
     )

@@ -18,6 +18,14 @@ def test_a_missing_year_is_a_decade_of_its_own() -> None:
     assert table.tolist() == [[1, 0, 0], [1, 0, 0], [0, 1, 0], [0, 0, 1]]
 
 
+def test_a_missing_kind_is_a_kind_of_its_own() -> None:
+    assert baselines.kinds(pd.Series(["a", None, "b"])).tolist() == [
+        [1, 0, 0],
+        [0, 0, 1],
+        [0, 1, 0],
+    ]
+
+
 def test_colours_and_places_are_what_is_measured() -> None:
     posters = np.zeros((3, 48, 32, 3), dtype=np.uint8)
     posters[0] = (255, 0, 0)
