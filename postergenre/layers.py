@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import keras
 import numpy as np
@@ -32,6 +33,14 @@ def _convolution(model: keras.Model, name: str) -> keras.layers.Layer:
     return model.get_layer(name)
 
 
+def _passed_on(model: keras.Model, name: str) -> Any:
+    """Return what a convolution passes on: its output, or that of its own rectifier where it has one."""
+    convolution = _convolution(model, name)
+    rectified = f"{name}_relu"
+    names = {layer.name for layer in model.layers}
+    return (model.get_layer(rectified) if rectified in names else convolution).output
+
+
 def filters(model: keras.Model, layer: str) -> NDArray[np.float32]:
     """Return the kernels of a layer on RGB as (filters, height, width, 3) pictures between 0 and 1."""
     kernel = np.asarray(_convolution(model, layer).kernel)
@@ -47,7 +56,7 @@ def filters(model: keras.Model, layer: str) -> NDArray[np.float32]:
 
 def activations(model: keras.Model, layer: str, posters: NDArray[np.uint8]) -> NDArray[np.float32]:
     """Return a layer's rectified output (posters, height, width, channels)."""
-    part = keras.Model(model.input, _convolution(model, layer).output)
+    part = keras.Model(model.input, _passed_on(model, layer))
     return np.maximum(part.predict(np.asarray(posters), batch_size=32, verbose=0), 0)
 
 
@@ -55,7 +64,7 @@ def pooled(
     model: keras.Model, names: Sequence[str], posters: NDArray[np.uint8]
 ) -> dict[str, NDArray[np.float32]]:
     """Return each layer's mean rectified activation, (posters, channels), in one pass over the posters."""
-    outputs = [_convolution(model, name).output for name in names]
+    outputs = [_passed_on(model, name) for name in names]
     means = [
         keras.layers.GlobalAveragePooling2D()(keras.layers.ReLU()(output)) for output in outputs
     ]
@@ -129,7 +138,7 @@ def grad_cam(
             f"{model.name} takes posters of {model.input_shape[1:]}; {posters.shape[1:]} came."
         )
     name = layer or convolutions(model)[-1]
-    outputs = [_convolution(model, name).output, model.get_layer("logits").output]
+    outputs = [_passed_on(model, name), model.get_layer("logits").output]
     part = keras.Model(model.input, outputs)
 
     @tf.function(reduce_retracing=True)

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import combinations
 
 import numpy as np
 import pandas as pd
@@ -20,6 +21,8 @@ from sklearn.metrics import (
 Scores = NDArray[np.floating]
 Truth = NDArray[np.bool_]
 Measures = Mapping[str, float]
+
+SURE = 0.85  # the accuracy that a network which may pass is asked for
 
 NAMES = {
     "macro_auroc": "macro AUROC",
@@ -196,13 +199,21 @@ def coverage(right: NDArray[np.bool_], confidence: Scores) -> pd.DataFrame:
     )
 
 
-def coverage_at(curve: pd.DataFrame, accuracy: float, *, at_least: int = 20) -> float:
-    """Return the largest share of films that can be answered with at least this accuracy.
+def sure_enough(curve: pd.DataFrame, accuracy: float, *, at_least: int = 20) -> float:
+    """Return the lowest confidence above which these (validation) films are answered this accurately.
 
-    Shares of fewer than `at_least` films count as none: so few can be right by luck.
+    A cut that fewer than `at_least` films pass does not count, so few can be right by luck; without
+    one, no confidence is enough, and infinity is returned.
     """
     enough = curve[(curve["accuracy"] >= accuracy) & (curve.index + 1 >= at_least)]
-    return float(enough["coverage"].max()) if len(enough) else 0.0
+    return float(enough["confidence"].min()) if len(enough) else float("inf")
+
+
+def answered(curve: pd.DataFrame, cut: float) -> dict[str, float]:
+    """Return the share of (test) films answered with at least this confidence, and how many are right."""
+    passed = curve[curve["confidence"] >= cut]
+    share = float(passed["coverage"].max()) if len(passed) else 0.0
+    return {"share": share, "right": float(passed["accuracy"].iloc[-1]) if len(passed) else 0.0}
 
 
 def logit(scores: Scores) -> NDArray[np.float64]:
@@ -215,6 +226,9 @@ def fit_calibration(truth: Truth, scores: Scores) -> NDArray[np.float64]:
     """Return (genres, 2) slope and intercept of Platt's scaling, fitted on validation films."""
     lines = []
     for expected, given in zip(truth.T, logit(scores).T, strict=True):
+        if np.ptp(given) == 0:  # a constant answer is a chance already
+            lines.append((1.0, 0.0))
+            continue
         model = LogisticRegression().fit(given[:, None], expected)
         lines.append((float(model.coef_[0, 0]), float(model.intercept_[0])))
     return np.array(lines)
@@ -274,6 +288,7 @@ class Evaluation:
     table: pd.DataFrame  # a row a measure: value, low, high, base
     genres: pd.DataFrame  # a row a genre
     confusion: pd.DataFrame  # films, on the balanced test films
+    passing: dict[str, float]  # share answered, and right of it, above a cut of validation films
     coverage: pd.DataFrame  # accuracy at coverage, on the films with one major genre
     reliability: dict[str, pd.DataFrame]  # before and after calibration
 
@@ -303,7 +318,8 @@ def evaluate(
     `films` has `split`, `major` and `balanced`; truth and scores are (films, genres), in its order.
     `fixed` scores are yes (1) or no (0) already, and nothing is chosen for them. The base of each
     measure is its best constant answer: the training films' genre frequencies, read above
-    thresholds that are chosen on validation films as the network's are.
+    thresholds that are chosen on validation films as the network's are, and for hit@3 the three
+    genres of which the training films most often carry one.
     """
     side = films["split"].to_numpy()
     chosen, held = side == "validation", side == "test"
@@ -315,19 +331,23 @@ def evaluate(
     if not fixed:
         cuts = thresholds(truth[chosen], chances[chosen])
         together = one_threshold(truth[chosen], chances[chosen])
+    constant = multilabel(
+        truth[held],
+        frequencies[held],
+        thresholds(truth[chosen], frequencies[chosen]),
+        one_threshold(truth[chosen], frequencies[chosen]),
+    )
+    three = _three_most(truth[side == "train"])
+    constant["hit_at_3"] = float(truth[held][:, three].any(axis=1).mean())
     table = report(
         lambda rows: multilabel(truth[held][rows], chances[held][rows], cuts, together),
-        multilabel(
-            truth[held],
-            frequencies[held],
-            thresholds(truth[chosen], frequencies[chosen]),
-            one_threshold(truth[chosen], frequencies[chosen]),
-        ),
+        constant,
         int(held.sum()),
         repeats=repeats,
         seed=seed,
     )
-    asked = held & films["major"].isin(list(majors)).to_numpy()
+    major = films["major"].isin(list(majors)).to_numpy()
+    asked = held & major
     even = films["balanced"].to_numpy()
     expected = films["major"].to_numpy(dtype=str)
     answer = major_choice(chances, vocabulary, majors)
@@ -343,6 +363,10 @@ def evaluate(
         seed=seed,
     )
     columns = [list(vocabulary).index(name) for name in majors]
+    curves = {}
+    for part in ("validation", "test"):
+        at = major & (side == part)
+        curves[part] = coverage(answer[at] == expected[at], _confidence(chances[at][:, columns]))
     return Evaluation(
         thresholds=cuts,
         together=together,
@@ -359,14 +383,19 @@ def evaluate(
         ),
         genres=by_genre(truth[held], chances[held], cuts, vocabulary),
         confusion=confusion(expected[even], lifted[even], majors),
-        coverage=coverage(
-            answer[asked] == expected[asked], _confidence(chances[asked][:, columns])
-        ),
+        passing=answered(curves["test"], sure_enough(curves["validation"], SURE)),
+        coverage=curves["test"],
         reliability={
             "before": reliability(truth[held], scores[held]),
             "after": reliability(truth[held], chances[held]),
         },
     )
+
+
+def _three_most(truth: Truth) -> NDArray[np.int64]:
+    """Return the three genres of which these (training) films most often carry one."""
+    triples = list(combinations(range(truth.shape[1]), min(3, truth.shape[1])))
+    return np.array(max(triples, key=lambda triple: truth[:, triple].any(axis=1).sum()))
 
 
 def _confidence(chances: Scores) -> NDArray[np.float64]:

@@ -134,8 +134,23 @@ def test_calibration_makes_chances_of_scores() -> None:
 def test_coverage_is_counted_from_the_surest_film() -> None:
     curve = metrics.coverage(np.array([True, False, True, True]), np.array([0.9, 0.1, 0.8, 0.7]))
     assert curve["accuracy"].tolist() == [1, 1, 1, 0.75]
-    assert metrics.coverage_at(curve, 0.9, at_least=1) == 0.75
-    assert metrics.coverage_at(curve, 0.9) == 0  # fewer than twenty films prove nothing
+    cut = metrics.sure_enough(curve, 0.9, at_least=1)
+    assert cut == 0.7
+    assert metrics.answered(curve, cut) == {"share": 0.75, "right": 1}
+    assert metrics.sure_enough(curve, 0.9) == np.inf  # fewer than twenty films prove nothing
+    assert metrics.answered(curve, np.inf) == {"share": 0, "right": 0}
+
+
+def test_the_base_of_hit_at_3_is_the_triple_that_is_on_most_films() -> None:
+    truth = np.array([[1, 1, 0, 0], [1, 1, 0, 0], [1, 0, 1, 0], [0, 0, 0, 1]], dtype=bool)
+    assert sorted(metrics._three_most(truth)) in ([0, 1, 3], [0, 2, 3])
+
+
+def test_a_constant_answer_is_not_calibrated() -> None:
+    same = np.tile([0.2, 0.7], (6, 1))
+    np.testing.assert_allclose(
+        metrics.calibrate(same, metrics.fit_calibration(TRUTH[:, :2], same)), same
+    )
 
 
 def test_test_films_choose_nothing() -> None:

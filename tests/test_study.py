@@ -227,7 +227,13 @@ def test_ctrl_c_keeps_what_is_done_and_says_so(folder: Path, tmp_path: Path) -> 
     words = [sys.executable, "-m", "postergenre", "study", "--run", "run", "--no-book"]
     surroundings = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[1])}
     stopped = subprocess.Popen(
-        words, cwd=tmp_path, env=surroundings, stderr=subprocess.PIPE, text=True
+        words,
+        cwd=tmp_path,
+        env=surroundings,
+        stderr=subprocess.PIPE,
+        text=True,
+        # A job in the background of a script inherits that Ctrl-C is ignored.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
     )
     try:
         wait_for(lambda: started.exists() and started.read_text() != "")
