@@ -30,7 +30,7 @@ def decades(years: pd.Series) -> NDArray[np.float64]:
 
 def kinds(values: pd.Series) -> NDArray[np.float64]:
     """Return (films, kinds) zeros and ones; a missing value is a kind of its own."""
-    return pd.get_dummies(values, dummy_na=True).to_numpy(dtype=float)
+    return pd.get_dummies(values.astype("string").fillna("missing")).to_numpy(dtype=float)
 
 
 def colour_and_layout(posters: NDArray[np.uint8], *, bins: int = 4) -> NDArray[np.float32]:
