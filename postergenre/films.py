@@ -24,6 +24,7 @@ _SEQUEL = re.compile(
     r"(\s*[:\-\u2013\u2014(,].*|\s+(part|vol\.?|volume|chapter|episode|season)\b.*"
     r"|\s+(\d{1,2}|[ivx]+|ii+|two|three|four))+$"
 )
+_AND_THE = re.compile(r"^(\S+ \S.*?)\s+and the\s.+")  # two words or more before it
 _ARTICLE = re.compile(r"^(the|a|an|le|la|les|el|der|die|das|il)\s+|,\s*(the|a|an)$")
 
 
@@ -85,10 +86,32 @@ def _major(film: dict[Any, Any], majors: Sequence[str]) -> str | None:
 
 
 def title_stem(title: str) -> str:
-    """Reduce a title to what the films of a franchise share: "The Ring Two" and "Ring" meet in "ring"."""
+    """Reduce a title to what the films of a series share.
+
+    "The Ring Two" and "Ring" meet in "ring", "Saw" and "Saw II" in "saw", and the films of
+    "Harry Potter and the ..." in "harry potter".
+    """
     plain = _ARTICLE.sub("", title.casefold().strip())
     stem = _SEQUEL.sub("", plain).strip()
-    return stem if len(stem) >= 4 else plain
+    named = _AND_THE.match(stem)
+    stem = named[1] if named else stem
+    return stem if len(stem) > 1 else plain
+
+
+def series(titles: Sequence[str]) -> list[str]:
+    """Return the name of each title's series: its stem, or the shortest stem of another that begins it.
+
+    Only stems of two words or more begin others: "dark knight" takes in "dark knight rises", while
+    "love" does not take in "love actually".
+    """
+    stems = [title_stem(title) for title in titles]
+    known = {stem for stem in stems if " " in stem}
+    found = []
+    for stem in stems:
+        words = stem.split()
+        begins = (" ".join(words[:count]) for count in range(2, len(words)))
+        found.append(next((begin for begin in begins if begin in known), stem))
+    return found
 
 
 def near_duplicates(hashes: Sequence[str], *, bits: int = NEAR) -> NDArray[np.int64]:
@@ -104,10 +127,11 @@ def near_duplicates(hashes: Sequence[str], *, bits: int = NEAR) -> NDArray[np.in
 
 
 def groups(films: pd.DataFrame) -> pd.Series:
-    """Return a group number per film: one for all films that share artwork, a franchise or a title stem."""
+    """Return a group number per film: one for all films that share artwork, a franchise or a series."""
     films = films.reset_index(drop=True)
     links = [near_duplicates(films["phash"].tolist())]
-    for column in (films["franchise"], films["title"].fillna("").map(title_stem), films["sha256"]):
+    named_series = pd.Series(series(films["title"].fillna("").tolist()), dtype=str)
+    for column in (films["franchise"], named_series, films["sha256"]):
         named = column[column.notna() & (column != "")]
         firsts = named.groupby(named).transform(lambda same: same.index[0])
         links.append(np.stack([firsts.to_numpy(dtype=np.int64), named.index.to_numpy()], axis=1))

@@ -60,6 +60,10 @@ def test_the_funnel_counts_every_step() -> None:
         ("Rocky", "Rocky IV"),
         ("The Hobbit", "The Hobbit: The Battle of the Five Armies"),
         ("Kill Bill: Vol. 1", "Kill Bill: Vol. 2"),
+        ("Saw", "Saw II"),
+        ("It", "It Chapter Two"),
+        ("300", "300: Rise of an Empire"),
+        ("Harry Potter and the Chamber of Secrets", "Harry Potter and the Goblet of Fire"),
     ],
 )
 def test_sequels_share_a_title_stem(one: str, other: str) -> None:
@@ -69,6 +73,28 @@ def test_sequels_share_a_title_stem(one: str, other: str) -> None:
 @pytest.mark.parametrize(("one", "other"), [("Alien", "Aliens in the Attic"), ("Up", "Us")])
 def test_other_films_do_not(one: str, other: str) -> None:
     assert films.title_stem(one) != films.title_stem(other)
+
+
+def test_a_title_that_begins_with_anothers_words_is_of_its_series() -> None:
+    titles = [
+        "The Dark Knight Rises",
+        "The Dark Knight",
+        "Love Actually",
+        "Love",
+        "New York Minute",
+    ]
+    assert films.series(titles) == [
+        "dark knight",
+        "dark knight",
+        "love actually",
+        "love",
+        "new york minute",
+    ]
+
+
+@pytest.mark.parametrize("title", ["", "2", "II", "X", ": a subtitle"])
+def test_a_title_that_is_nothing_but_a_number_keeps_itself(title: str) -> None:
+    assert films.title_stem(title) == title.casefold()
 
 
 def test_hashes_a_few_bits_apart_are_near_duplicates() -> None:
