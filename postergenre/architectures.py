@@ -49,11 +49,13 @@ def _convolution(
 
 
 def vgg16(
-    size: tuple[int, int], genres: int, *, weights: str, hidden: int = 512, dropout: float = 0.5
+    size: tuple[int, int], genres: int, *, weights: str, hidden: int = 1024, dropout: float = 0.6
 ) -> keras.Model:
     """Build VGG16 without its top, pooled after blocks 2 to 5, with one hidden layer as its head.
 
     Network: Simonyan and Zisserman, arXiv:1409.1556. `weights` is a file, "imagenet" or "random".
+    `hidden` is the width of that layer; 0 makes the head linear. In training, `dropout` of it is
+    left out, and half as large a share of the features.
     Flat, so that `model.get_layer("block5_conv3")` works.
     """
     posters = keras.Input((*size, 3), name="posters")
@@ -69,8 +71,10 @@ def vgg16(
     x = layers.BatchNormalization(
         center=False, scale=False, epsilon=1e-3, trainable=False, name="standardise"
     )(x)
-    x = layers.Dense(hidden, activation="relu", name="hidden")(x)
-    x = layers.Dropout(dropout, name="dropout")(x)
+    x = layers.Dropout(dropout / 2, name="feature_dropout")(x)
+    if hidden:
+        x = layers.Dense(hidden, activation="relu", name="hidden")(x)
+        x = layers.Dropout(dropout, name="dropout")(x)
     return keras.Model(posters, _genres(x, genres), name="vgg16")
 
 
@@ -131,7 +135,8 @@ def shallow_features(model: keras.Model) -> int:
 
 
 def _after_features(model: keras.Model, x: keras.KerasTensor) -> keras.KerasTensor:
-    for name in ("standardise", "hidden", "dropout", "logits", "genres"):
+    names = [layer.name for layer in model.layers]
+    for name in names[names.index("standardise") :]:
         x = model.get_layer(name)(x)
     return x
 

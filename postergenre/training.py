@@ -3,6 +3,7 @@
 import time
 from collections.abc import Callable
 from functools import partial
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
@@ -64,7 +65,7 @@ def fit(
     Best is the highest macro average precision on the validation films, and above `start`, which
     the network has before. `epoch_of(epoch)` gives an epoch's batches, `steps` is their number.
     Checkpoints go to `folder`: a stopped training goes on from its last whole epoch, with the
-    result of an unbroken one; one with another `stamp` begins anew.
+    result of an unbroken one; one with another `stamp`, or other validation films, begins anew.
     """
     warm = min(steps, steps * epochs // 2)
     schedule = keras.optimizers.schedules.CosineDecay(
@@ -76,6 +77,7 @@ def fit(
     optimizer.build(model.trainable_variables)
     folder.mkdir(parents=True, exist_ok=True)
     stamp = stamp | {"epochs": epochs, "steps": steps, "learning_rate": learning_rate}
+    stamp |= {"validation": sha256(np.packbits(validation[1]).tobytes()).hexdigest()[:16]}
     best = folder / f"{name}_best.weights.h5"
     history = _resume(model, folder, name, stamp)
     if not history:

@@ -19,7 +19,8 @@ def evaluation(**values: tuple[float, float, float, float]) -> Any:
     rows["macro_auroc"] = values.get("macro_auroc", (0.5, 0.5, 0.5, 0.5))
     table = pd.DataFrame(rows, index=["value", "low", "high", "base"]).T
     genres = pd.DataFrame(index=["Drama", "War", "Western"])
-    return SimpleNamespace(table=table, genres=genres, passing={"share": 0.4, "right": 0.86})
+    passing = pd.DataFrame({"value": {"share": 0.4, "right": 0.86}})
+    return SimpleNamespace(table=table, genres=genres, passing=passing)
 
 
 def verdicts(result: Any) -> dict[str, str]:
@@ -50,6 +51,41 @@ def test_a_claim_is_judged_by_its_interval_and_never_when_a_constant_answer_reac
         "not reached here"
     ]
     assert told["films in this run"] == "not tested at that size"
+
+
+def test_mistakes_are_the_surest_wrong_answers_on_test_films_and_link_to_real_films(
+    run: str,
+) -> None:
+    films = pd.DataFrame(
+        {
+            "film_id": list("abcdef"),
+            "title": ["Right", "Sure & wrong", "Less sure", "Trained on", "Two majors", None],
+            "year": pd.array([1999, 2000, None, 2001, 2002, 2003], dtype="Int64"),
+            "imdb_id": ["tt1", "tt2", None, "tt4", "tt5", None],
+            "tmdb_id": pd.array([1, 2, 3, 4, 5, None], dtype="Int64"),
+            "genres": [["Drama"], ["Drama", "War"], ["War"], ["Drama"], ["Drama"], ["Drama"]],
+            "major": ["Drama", "Drama", "War", "Drama", None, "Drama"],
+            "split": ["test", "test", "test", "train", "test", "test"],
+        }
+    )
+    chances = np.array([[0.8, 0.1], [0.1, 0.9], [0.6, 0.4], [0, 1], [0, 1], [0.3, 0.7]])
+    found = claims.mistakes(run, films, chances, ["Drama", "War"], ["Drama", "War"])
+    assert found["film"].tolist() == [
+        '<a href="https://www.imdb.com/title/tt2/">Sure &amp; wrong</a>',
+        "f",
+        '<a href="https://www.themoviedb.org/movie/3">Less sure</a>',
+    ]
+    assert found["the network says"].tolist() == ["War", "War", "Drama"]
+    assert found["sure"].tolist() == ["90%", "70%", "60%"]
+    assert found["year"].tolist() == ["2000", "2003", ""]
+    assert (
+        len(claims.mistakes(run, films, chances, ["Drama", "War"], ["Drama", "War"], most=1)) == 1
+    )
+    drawn = paths.run_directory(run) / "studio"
+    drawn.mkdir(parents=True)
+    (drawn / "truth.parquet").touch()
+    told = claims.mistakes(run, films, chances, ["Drama", "War"], ["Drama", "War"])
+    assert told["film"].tolist() == ["Sure &amp; wrong", "f", "Less sure"]
 
 
 def tables(custom: float, vgg16: float) -> dict[str, pd.DataFrame]:

@@ -173,6 +173,37 @@ def test_numbers_are_named_after_their_measure() -> None:
     assert told["custom_map_low"] <= told["custom_map"] <= told["custom_map_high"]
 
 
+def test_for_machines_each_measure_has_value_interval_and_base() -> None:
+    table, truth, scores = population(2000)
+    result = metrics.evaluate(table, truth, scores, list("ABC"), list("ABC"), repeats=20)
+    plain = result.plain()
+    assert {"macro_auroc", "macro_f1", "balanced_top1", "coverage_at_85", "ece"} <= set(plain)
+    assert all(set(row) == {"value", "low", "high", "base"} for row in plain.values())
+    reached = plain["coverage_at_85"]
+    assert reached["low"] <= reached["value"] <= reached["high"]
+    assert reached["base"] == 0
+
+
+def test_fewer_majors_ask_about_their_own_films_only() -> None:
+    table, truth, scores = population(2000)
+    few = metrics.evaluate(table, truth, scores, list("ABC"), list("AB"), repeats=2)
+    asked = (table["split"] == "test") & table["major"].isin(["A", "B"])
+    assert few.confusion.to_numpy().sum() == (asked & table["balanced"]).sum()
+    assert len(few.coverage) == asked.sum()
+    assert few.table.loc["balanced_top1", "base"] == 0.5
+
+
+def test_hits_are_counted_part_by_part_with_an_interval() -> None:
+    part = pd.Series(["old"] * 8 + ["new"] * 2, name="age")
+    hit = np.array([True] * 6 + [False] * 2 + [True] * 2)
+    base = np.array([True] * 4 + [False] * 6)
+    found = metrics.hits_by(part, hit, base)
+    assert found.loc["old", ["films", "value", "base"]].tolist() == [8, 0.75, 0.5]
+    assert found.loc["new", ["films", "value", "base"]].tolist() == [2, 1, 0]
+    # Wilson's interval for 6 of 8 at 95 %, from its formula by hand: 0.409 to 0.929.
+    assert found.loc["old", ["low", "high"]].tolist() == pytest.approx([0.4093, 0.9285], abs=1e-3)
+
+
 def test_two_equal_sources_agree_fully() -> None:
     table = metrics.agreement(TRUTH, TRUTH, ["a", "b", "c"])
     assert (table[["precision", "recall", "kappa"]] == 1).all(axis=None)

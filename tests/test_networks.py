@@ -37,7 +37,14 @@ def patches(films: int = 128, seed: int = 3) -> tuple[np.ndarray, np.ndarray]:
     return posters, truth
 
 
-def trained(folder: Path, *, epochs: int = 3, stop_after: int | None = None, **how: Any) -> Any:
+def trained(
+    folder: Path,
+    *,
+    epochs: int = 3,
+    stop_after: int | None = None,
+    held: slice = slice(96, None),
+    **how: Any,
+) -> Any:
     posters, truth = patches()
     training.seeded(1)
     model = architectures.custom_cnn(SIZE, 2, width=8)
@@ -59,7 +66,7 @@ def trained(folder: Path, *, epochs: int = 3, stop_after: int | None = None, **h
 
     stamp = {"films": 128} | how
     history = training.fit(
-        model, epoch_of, (posters[96:], truth[96:]),
+        model, epoch_of, (posters[held], truth[held]),
         loss=training.balanced_crossentropy(truth[ROWS]), epochs=epochs, steps=6,
         learning_rate=0.01, folder=folder, stamp=stamp,
     )  # fmt: skip
@@ -105,6 +112,11 @@ def test_a_finished_training_is_not_repeated_but_another_one_begins_anew(tmp_pat
     trained(tmp_path)
     assert trained(tmp_path)[2] == []
     assert trained(tmp_path, learning="other")[2] == [0, 1, 2]
+
+
+def test_a_training_begins_anew_when_the_validation_films_are_others(tmp_path: Path) -> None:
+    trained(tmp_path)
+    assert trained(tmp_path, held=slice(64, 96))[2] == [0, 1, 2]
 
 
 def test_an_epoch_sees_every_training_film_once_in_an_order_of_its_own() -> None:
@@ -161,6 +173,16 @@ def test_head_tail_and_whole_vgg16_share_their_weights(borrowed: keras.Model) ->
     np.testing.assert_allclose(head, whole, atol=1e-5)
     np.testing.assert_allclose(tail, whole, atol=1e-5)
     assert features.shape == (5, 1408)
+
+
+def test_a_head_without_a_hidden_layer_is_linear() -> None:
+    weights = "weights/vgg16_imagenet_notop_fp16.h5"
+    model = architectures.vgg16(SIZE, 2, weights=weights, hidden=0)
+    head = architectures.head(model)
+    assert sum(weight.shape.num_elements() for weight in head.trainable_weights) == 1408 * 2 + 2
+    features, _ = architectures.frozen(model).predict(patches(5)[0], verbose=0)
+    whole = model.predict(patches(5)[0], verbose=0)
+    np.testing.assert_allclose(head.predict(features, verbose=0), whole, atol=1e-5)
 
 
 def test_vgg16_holds_the_published_weights(borrowed: keras.Model) -> None:

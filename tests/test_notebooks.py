@@ -148,3 +148,34 @@ def test_all_executed_copies_belong_to_one_corpus_of_real_posters_and_show_none(
     assert len(prints) == 1
     shown = (EXECUTED / "01_collect_posters.ipynb").read_text()
     assert "'may_show_posters': False" in shown or re.search(r"may_show_posters\s+False", shown)
+
+
+def test_the_numbers_for_machines_are_those_of_the_book() -> None:
+    told = json.loads((EXECUTED / "results.json").read_text())
+    text = (EXECUTED / "07_comparison.ipynb").read_text()
+    assert f"corpus fingerprint  {told['fingerprint']}" in re.sub(
+        r"fingerprint\s+", "fingerprint  ", text
+    )
+    assert set(told["films"]) == {"train", "validation", "test"}
+    measures = {
+        "macro_auroc", "macro_f1", "micro_f1", "map", "hit_at_1", "hit_at_3",
+        "label_accuracy", "balanced_top1", "coverage_at_85", "ece",
+    }  # fmt: skip
+    for name in ("custom CNN", "VGG16", "frozen VGG16, linear", "genre frequencies"):
+        network = told["networks"][name]
+        assert measures <= set(network)
+        for row in (network[measure] for measure in measures):
+            assert set(row) == {"value", "low", "high", "base"}
+            assert 0 <= row["low"] <= row["high"] <= 1
+    glued = {
+        output["metadata"]["scrapbook"]["name"]: "".join(next(iter(output["data"].values())))
+        for cell in cells(EXECUTED / "07_comparison.ipynb")
+        for output in cell.get("outputs", [])
+        if "scrapbook" in output.get("metadata", {})
+    }
+    answer = told["networks"][glued["answer_network"].strip("'")]
+    for name, measure in (
+        ("answer_auroc", "macro_auroc"),
+        ("answer_balanced_top1", "balanced_top1"),
+    ):
+        assert float(glued[name]) == pytest.approx(answer[measure]["value"])
