@@ -11,17 +11,13 @@ from numpy.typing import NDArray
 
 from postergenre import paths
 from postergenre.demo import studio
-from postergenre.metrics import NAMES, Evaluation
+from postergenre.metrics import NAMES, Evaluation, confidence, major_choice
 
 CLAIMED = 0.85  # "85 % accuracy on major genres"
 CLAIMED_MILLISECONDS = 100
 CLAIMED_POSTERS = 45_000
-DISTINCT = (
-    "Animation",
-    "Comedy",
-    "Documentary",
-    "Horror",
-)  # the major genres most unlike each other
+# The major genres most unlike each other.
+DISTINCT = ("Animation", "Comedy", "Documentary", "Horror")
 FOLDERS = {"custom CNN": ("custom_cnn", "custom"), "VGG16": ("vgg16", "vgg16")}
 
 
@@ -39,16 +35,16 @@ def mistakes(
     `chances` (films, genres) are calibrated; the surest have the highest share of the majors'
     chances on the wrong genre. Real films link to their page at IMDb or TMDB; drawn ones have none.
     """
-    columns = [list(vocabulary).index(name) for name in majors]
-    given = chances[:, columns] / chances[:, columns].sum(axis=1, keepdims=True).clip(1e-12)
     table = films.assign(
-        linked=_drawn(run) is None, said=np.array(majors)[given.argmax(axis=1)], sure=given.max(1)
+        said=major_choice(chances, vocabulary, majors),
+        sure=confidence(chances, vocabulary, majors),
     )
     asked = (table["split"] == "test") & table["major"].isin(list(majors))
     wrong = table[asked & (table["said"] != table["major"])].nlargest(most, "sure")
+    named = _linked if _drawn(run) is None else _title
     return pd.DataFrame(
         {
-            "film": [_linked(row) for row in wrong.to_dict("records")],
+            "film": [named(row) for row in wrong.to_dict("records")],
             "year": wrong["year"].astype("string").fillna(""),
             "its genres": wrong["genres"].map(", ".join),
             "the network says": wrong["said"],
@@ -57,10 +53,12 @@ def mistakes(
     )
 
 
+def _title(film: dict[Any, Any]) -> str:
+    return html.escape(str(film["title"] or film["film_id"]))
+
+
 def _linked(film: dict[Any, Any]) -> str:
-    title = html.escape(str(film["title"] or film["film_id"]))
-    if not film["linked"]:
-        return title
+    title = _title(film)
     if isinstance(film["imdb_id"], str):
         return f'<a href="https://www.imdb.com/title/{film["imdb_id"]}/">{title}</a>'
     if pd.isna(film["tmdb_id"]):

@@ -92,6 +92,14 @@ def major_choice(
     return np.array(majors)[np.argmax(scores[:, columns], axis=1)]
 
 
+def confidence(
+    chances: Scores, vocabulary: Sequence[str], majors: Sequence[str]
+) -> NDArray[np.float64]:
+    """Return the likeliest major genre's share of the major genres' chances, film by film."""
+    given = chances[:, [list(vocabulary).index(name) for name in majors]]
+    return np.asarray(given.max(axis=1) / given.sum(axis=1).clip(1e-12))
+
+
 def balanced_top1(expected: NDArray[np.str_], chosen: NDArray[np.str_]) -> float:
     """Return the mean over genres of the share of their films that are named rightly; chance is 1/K."""
     return float(np.mean([(chosen[expected == genre] == genre).mean() for genre in set(expected)]))
@@ -279,19 +287,13 @@ def agreement(first: Truth, second: Truth, vocabulary: Sequence[str]) -> pd.Data
 
 
 @dataclass(frozen=True)
-class Evaluation:
-    """What one set of scores is worth on the test films; every choice was made on validation films."""
+class MajorReading:
+    """What chances are worth on the test films that carry one of the major genres."""
 
-    thresholds: NDArray[np.float64]  # of chances, one a genre, for macro F1
-    together: float  # of chances, one for all genres, for micro F1
-    calibration: NDArray[np.float64]
-    chances: NDArray[np.float64]  # (films, genres): the calibrated scores
     table: pd.DataFrame  # a row a measure: value, low, high, base
-    genres: pd.DataFrame  # a row a genre
     confusion: pd.DataFrame  # films, on the balanced test films
     passing: pd.DataFrame  # share answered, and right of it, above a cut of validation films
-    coverage: pd.DataFrame  # accuracy at coverage, on the films with one major genre
-    reliability: dict[str, pd.DataFrame]  # before and after calibration
+    coverage: pd.DataFrame  # accuracy at coverage
 
     def numbers(self, prefix: str) -> dict[str, float]:
         """Return the table as plain numbers: `prefix_measure`, and `…_low`, `…_high`, `…_base`."""
@@ -306,10 +308,23 @@ class Evaluation:
         """Return value, low, high and base of each measure, and of `coverage_at_85`, for machines.
 
         The last is the share of films with one major genre that are answered above the cut at which
-        validation films are answered with 85 % accuracy; a constant answer is never that sure.
+        validation films are answered with 85 % accuracy; a constant answer is sure of all or none.
         """
-        share = self.passing.loc["share"].astype(float).to_dict() | {"base": 0.0}
+        base = float(self.table.loc["top1", "base"] >= SURE)
+        share = self.passing.loc["share"].astype(float).to_dict() | {"base": base}
         return {**self.table.astype(float).to_dict("index"), "coverage_at_85": share}
+
+
+@dataclass(frozen=True)
+class Evaluation(MajorReading):
+    """What one set of scores is worth on test films, in both readings; validation films chose everything."""
+
+    thresholds: NDArray[np.float64]  # of chances, one a genre, for macro F1
+    together: float  # of chances, one for all genres, for micro F1
+    calibration: NDArray[np.float64]
+    chances: NDArray[np.float64]  # (films, genres): the calibrated scores
+    genres: pd.DataFrame  # a row a genre
+    reliability: dict[str, pd.DataFrame]  # before and after calibration
 
 
 def hits_by(part: pd.Series, hit: NDArray[np.bool_], base: NDArray[np.bool_]) -> pd.DataFrame:
@@ -367,15 +382,6 @@ def evaluate(
         repeats=repeats,
         seed=seed,
     )
-    major = films["major"].isin(list(majors)).to_numpy()
-    asked = held & major
-    even = major & films["balanced"].to_numpy()
-    expected = films["major"].to_numpy(dtype=str)
-    answer = major_choice(chances, vocabulary, majors)
-    lifted = major_choice(chances / frequencies.clip(1e-6), vocabulary, majors)
-    natural = major_report(expected[asked], answer[asked], repeats=repeats, seed=seed)
-    level = major_report(expected[asked], lifted[asked], repeats=repeats, seed=seed)
-    even_table = major_report(expected[even], lifted[even], repeats=repeats, seed=seed)
     error = report(
         lambda rows: {"ece": calibration_error(truth[held][rows], chances[held][rows])},
         {"ece": calibration_error(truth[held], frequencies[held])},
@@ -383,35 +389,17 @@ def evaluate(
         repeats=repeats,
         seed=seed,
     )
-    columns = [list(vocabulary).index(name) for name in majors]
-    right, confidence = answer == expected, _confidence(chances[:, columns])
-    sure = coverage(right[major & chosen], confidence[major & chosen])
-    curve = coverage(right[asked], confidence[asked])
-    cut = sure_enough(sure, SURE)
-    reached = resample(
-        lambda rows: answered(coverage(right[asked][rows], confidence[asked][rows]), cut),
-        int(asked.sum()),
-        repeats=repeats,
-        seed=seed,
-    )
+    major = major_reading(films, truth, chances, vocabulary, majors, repeats=repeats, seed=seed)
     return Evaluation(
+        table=pd.concat([table, major.table, error]),
+        confusion=major.confusion,
+        passing=major.passing,
+        coverage=major.coverage,
         thresholds=cuts,
         together=together,
         calibration=lines,
         chances=chances,
-        table=pd.concat(
-            [
-                table,
-                level.loc[["balanced_top1"]],
-                natural.loc[["top1"]],
-                even_table.loc[["top1"]].rename(index={"top1": "balanced_set_top1"}),
-                error,
-            ]
-        ),
         genres=by_genre(truth[held], chances[held], cuts, vocabulary),
-        confusion=confusion(expected[even], lifted[even], majors),
-        passing=interval(answered(curve, cut), reached),
-        coverage=curve,
         reliability={
             "before": reliability(truth[held], scores[held]),
             "after": reliability(truth[held], chances[held]),
@@ -419,14 +407,59 @@ def evaluate(
     )
 
 
+def major_reading(
+    films: pd.DataFrame,
+    truth: Truth,
+    chances: Scores,
+    vocabulary: Sequence[str],
+    majors: Sequence[str],
+    *,
+    repeats: int = 300,
+    seed: int = 0,
+) -> MajorReading:
+    """Measure calibrated chances (films, genres) on the test films whose one major genre is among `majors`.
+
+    `films` and truth are as for `evaluate`. For balanced top-1 and the confusion matrix, chances are
+    divided by the genres' frequencies among training films.
+    """
+    side = films["split"].to_numpy()
+    major = films["major"].isin(list(majors)).to_numpy()
+    asked, chosen = major & (side == "test"), major & (side == "validation")
+    even = major & films["balanced"].to_numpy()
+    expected = films["major"].to_numpy(dtype=str)
+    frequencies = truth[side == "train"].mean(axis=0).clip(1e-6)
+    answer = major_choice(chances, vocabulary, majors)
+    lifted = major_choice(chances / frequencies, vocabulary, majors)
+    natural = major_report(expected[asked], answer[asked], repeats=repeats, seed=seed)
+    level = major_report(expected[asked], lifted[asked], repeats=repeats, seed=seed)
+    even_table = major_report(expected[even], lifted[even], repeats=repeats, seed=seed)
+    right, sure = answer == expected, confidence(chances, vocabulary, majors)
+    cut = sure_enough(coverage(right[chosen], sure[chosen]), SURE)
+    curve = coverage(right[asked], sure[asked])
+    reached = resample(
+        lambda rows: answered(coverage(right[asked][rows], sure[asked][rows]), cut),
+        int(asked.sum()),
+        repeats=repeats,
+        seed=seed,
+    )
+    return MajorReading(
+        table=pd.concat(
+            [
+                level.loc[["balanced_top1"]],
+                natural.loc[["top1"]],
+                even_table.loc[["top1"]].rename(index={"top1": "balanced_set_top1"}),
+            ]
+        ),
+        confusion=confusion(expected[even], lifted[even], majors),
+        passing=interval(answered(curve, cut), reached),
+        coverage=curve,
+    )
+
+
 def _three_most(truth: Truth) -> NDArray[np.int64]:
     """Return the three genres of which these (training) films most often carry one."""
     triples = list(combinations(range(truth.shape[1]), min(3, truth.shape[1])))
     return np.array(max(triples, key=lambda triple: truth[:, triple].any(axis=1).sum()))
-
-
-def _confidence(chances: Scores) -> NDArray[np.float64]:
-    return np.asarray(chances.max(axis=1) / chances.sum(axis=1).clip(1e-12))
 
 
 def difference(
