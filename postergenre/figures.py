@@ -9,7 +9,7 @@ import pandas as pd
 import seaborn as sns
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import PercentFormatter
+from matplotlib.ticker import MaxNLocator, PercentFormatter
 from numpy.typing import NDArray
 from PIL import Image
 
@@ -91,6 +91,8 @@ def learning_curves(history: pd.DataFrame, axs: Sequence[Axes]) -> Sequence[Axes
     right.axvline(best, color=BASE, linestyle=":", label="kept epoch")
     right.set(xlabel="epoch", ylabel="on validation films", ylim=(0, 1))
     right.legend()
+    for ax in axs:
+        ax.xaxis.set_major_locator(MaxNLocator(integer=True))
     return axs
 
 
