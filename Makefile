@@ -4,6 +4,7 @@
 #   make study RUN=runs/mine ARGS="-p epochs 2"  another run directory, other parameters
 #   make test                                    everything that is checked before a change goes in
 #   make book                                    the published book, into _build/html
+#   make serve                                   a page and a REST endpoint that classify posters
 #   make lint                                    the quick half of the checks
 #   make lock                                    pin every package anew, for Python 3.11 and 3.12
 
@@ -19,16 +20,21 @@ ENVIRONMENT := .venv/.ready
 BIN := .venv/bin
 SUPPORTED := import sys; sys.exit(sys.version_info[:2] not in ((3, 11), (3, 12)))
 
-.PHONY: help study test book lint lock
+PORT ?= 8000
+
+.PHONY: help study test book serve lint lock
 
 help:
-	@sed -n '3,8s/^# *//p' Makefile
+	@sed -n '3,9s/^# *//p' Makefile
 
 study: $(ENVIRONMENT)
 	@$(BIN)/python -m postergenre study --run "$(RUN)" $(ARGS)
 
 book: $(ENVIRONMENT)
 	@$(BIN)/python -m postergenre book
+
+serve: $(ENVIRONMENT)
+	@$(BIN)/python -m postergenre serve --port "$(PORT)" $(ARGS)
 
 lint: $(ENVIRONMENT)
 	@echo "== ruff check"; $(BIN)/ruff check
@@ -50,7 +56,9 @@ test: lint
 lock: $(ENVIRONMENT)
 	@$(BIN)/uv pip compile --universal --python-version 3.11 --all-extras --generate-hashes \
 	  --no-header --no-emit-index-url -q pyproject.toml -o requirements.lock
-	@echo "requirements.lock is written; the next target installs it."
+	@$(BIN)/uv pip compile --universal --python-version 3.11 --generate-hashes \
+	  --no-header --no-emit-index-url -q requirements-serve.in -o requirements-serve.lock
+	@echo "requirements.lock and requirements-serve.lock are written; the next target installs the first."
 
 # An environment that is there is kept and brought to the lock; one of another Python is replaced.
 $(ENVIRONMENT): requirements.lock

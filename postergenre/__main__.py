@@ -1,4 +1,4 @@
-"""The command line: run the study, build its book, classify posters."""
+"""The command line: run the study, build its book, classify posters, serve a network."""
 
 import argparse
 import json
@@ -9,8 +9,16 @@ from pathlib import Path
 from typing import Any
 
 import postergenre
+from postergenre import paths
 from postergenre.errors import StudyError
 
+# Where a network to serve is looked for, when none is named.
+NETWORKS = (
+    "weights/custom_cnn_distilled",
+    "runs/demo/custom_cnn_distilled",
+    "runs/demo/vgg16",
+    "runs/demo/custom_cnn",
+)
 PICTURES = (".jpg", ".jpeg", ".png", ".webp")
 
 
@@ -57,14 +65,72 @@ def parser() -> argparse.ArgumentParser:
         "that cannot be read is reported in its place, and the others go on.",
     )
     classify.add_argument("posters", nargs="+", type=Path, metavar="POSTER", help="file or folder")
-    classify.add_argument(
-        "--network",
-        type=Path,
-        default=Path("runs/demo/vgg16"),
-        help="folder of a trained network (%(default)s)",
-    )
     classify.add_argument("--json", action="store_true", help="one JSON object a poster")
+
+    serve = commands.add_parser(
+        "serve",
+        help="answer over HTTP, with a page for people",
+        description="Classify posters over HTTP, with a page at /, and a description at /docs.",
+    )
+    serve.add_argument("--host", default="127.0.0.1", help="address to listen at (%(default)s)")
+    serve.add_argument("--port", type=int, default=8000, help="port to listen at (%(default)s)")
+    commands.add_parser("openapi", help="print the service's description of itself")
+    for command in (classify, serve):
+        command.add_argument(
+            "--network",
+            type=Path,
+            metavar="FOLDER",
+            help="a trained network; without it, the first there is of " + ", ".join(NETWORKS),
+        )
     return top
+
+
+def trained(given: Path | None) -> Path:
+    """Return the folder of the network to use: the one given, or the first of `NETWORKS` there is."""
+    if given:
+        return given
+    for place in NETWORKS:
+        if (paths.project() / place / "bundle.json").is_file():
+            return paths.project() / place
+    raise StudyError(
+        f"No trained network is in {', '.join(NETWORKS)}. `make study` trains them on drawn "
+        "posters; --network names another folder."
+    )
+
+
+def serve(network: Path, *, host: str, port: int) -> int:
+    """Answer over HTTP until stopped; what was taken is answered first."""
+    try:
+        import uvicorn
+
+        from postergenre import server
+    except ImportError as error:
+        raise StudyError(
+            f"The service needs {error.name}: install this package with its extra, "
+            "`pip install 'postergenre[serve]'`."
+        ) from None
+    from postergenre.classifier import Classifier
+
+    reader = Classifier.load(network)
+    app = server.create(reader, book=paths.project() / "_build" / "html")
+    print(f"{network.name} ({reader.form}) answers at http://{host}:{port}/", flush=True)
+    uvicorn.run(
+        app,
+        host=host,
+        port=port,
+        log_level="warning",
+        server_header=False,
+        timeout_graceful_shutdown=30,
+    )
+    return 0
+
+
+def describe() -> int:
+    """Print the service's OpenAPI description."""
+    from postergenre import server
+
+    print(json.dumps(server.description(), indent=1))
+    return 0
 
 
 def classify(posters: Sequence[Path], network: Path, *, as_json: bool) -> int:
@@ -101,11 +167,15 @@ def line(file: Path, answer: Mapping[str, Any]) -> str:
 def main(words: Sequence[str] | None = None) -> int:
     """Do what is asked; return 0, 1 (a notebook failed), 2 (refused) or 130 (Ctrl-C)."""
     asked = parser().parse_args(words)
-    from postergenre import book, study
-
     try:
         if asked.command == "classify":
-            return classify(asked.posters, asked.network, as_json=asked.json)
+            return classify(asked.posters, trained(asked.network), as_json=asked.json)
+        if asked.command == "openapi":
+            return describe()
+        if asked.command == "serve":
+            return serve(trained(asked.network), host=asked.host, port=asked.port)
+        from postergenre import book, study
+
         if asked.command == "book":
             print("Book:", book.build(asked.run))
             return 0
@@ -124,7 +194,7 @@ def main(words: Sequence[str] | None = None) -> int:
         return 0
     except StudyError as error:
         print(error, file=sys.stderr)
-        return 1 if isinstance(error, study.NotebookFailed) else 2
+        return error.status
     except KeyboardInterrupt:
         print("\nStopped. What is finished is kept; call again and it goes on.", file=sys.stderr)
         return 130

@@ -15,15 +15,7 @@ from tqdm import tqdm
 
 from postergenre import paths
 from postergenre.errors import SourceError
-
-Size = tuple[int, int]  # height, width in pixels
-
-
-def resize(image: Image.Image, size: Size) -> NDArray[np.uint8]:
-    """Return a poster as (height, width, 3) RGB bytes; the frame is squeezed, never cropped."""
-    height, width = size
-    picture = image.convert("RGB").resize((width, height), Image.Resampling.BICUBIC, reducing_gap=3)
-    return np.asarray(picture, dtype=np.uint8)
+from postergenre.pictures import Size, resize
 
 
 def images(run: str | Path, films: pd.DataFrame, size: Size) -> NDArray[np.uint8]:

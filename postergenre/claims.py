@@ -11,7 +11,8 @@ from numpy.typing import NDArray
 
 from postergenre import paths
 from postergenre.demo import studio
-from postergenre.metrics import NAMES, Evaluation, confidence, major_choice
+from postergenre.metrics import NAMES, Evaluation
+from postergenre.reading import confidence, major_choice
 
 CLAIMED = 0.85  # "85 % accuracy on major genres"
 CLAIMED_MILLISECONDS = 100

@@ -1,102 +1,377 @@
-"""A trained bundle: a poster in, genres out."""
+"""A trained bundle: a poster in, genres out. TensorFlow is loaded only where LiteRT cannot serve."""
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+import io
+import json
+import math
+import os
+import threading
+import time
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import redirect_stdout
+from dataclasses import dataclass, field
+from functools import cached_property
+from importlib.util import find_spec
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import keras
 import numpy as np
 from numpy.typing import NDArray
 
-from postergenre import __version__, batches, corpus, metrics, paths
+from postergenre import __version__, paths, pictures, reading
 from postergenre.errors import MissingStep, StudyError
+
+if TYPE_CHECKING:
+    import keras
+
+    from postergenre.metrics import Evaluation
+
+Posters = NDArray[np.uint8]  # (posters, height, width, 3)
+Network = Callable[[Posters], NDArray[np.float32]]  # to scores (posters, genres)
+
+FORMATS = {"float": "model.tflite", "int8": "model_int8.tflite", "keras": "model.keras"}
+DIFFERENCE = 0.05  # how far a score may lie from Keras's for a faster form to serve
+AT_ONCE = 16  # posters a pass
+CHECKED = 300  # validation films on which the forms are compared
+NAME = "bundle.json"
 
 
 @dataclass(frozen=True)
 class Classifier:
     """A network with what is needed to read its scores, as a training notebook left it."""
 
-    model: keras.Model
+    folder: Path
+    form: str  # "float" or "int8" (LiteRT), or "keras"
+    size: pictures.Size
     vocabulary: list[str]
     majors: list[str]
     thresholds: NDArray[np.float64]
     calibration: NDArray[np.float64]
+    sure: float  # the confidence above which validation films were answered with 85 % accuracy
     card: Mapping[str, Any]
-
-    @property
-    def size(self) -> tuple[int, int]:
-        """Return height and width of the posters that the network takes, in pixels."""
-        height, width = self.model.input_shape[1:3]
-        return int(height), int(width)
-
-    def save(self, folder: Path) -> None:
-        """Write the bundle: `model.keras` and `bundle.json`."""
-        folder.mkdir(parents=True, exist_ok=True)
-        self.model.save(folder / "part-model.keras")
-        (folder / "part-model.keras").replace(folder / "model.keras")
-        paths.write_json(
-            folder / "bundle.json",
-            {
-                "version": __version__,
-                "vocabulary": self.vocabulary,
-                "majors": self.majors,
-                "thresholds": self.thresholds.tolist(),
-                "calibration": self.calibration.tolist(),
-                "card": dict(self.card),
-            },
-        )
+    score: Network = field(repr=False)
 
     @classmethod
-    def load(cls, folder: Path) -> "Classifier":
-        """Read a bundle; refuse one whose parts do not fit together."""
-        for name in ("bundle.json", "model.keras"):
-            if not (folder / name).is_file():
-                raise MissingStep(
-                    f"{folder} holds no trained network ({name} is missing). "
-                    "03_custom_cnn and 04_vgg16_transfer write one into their run."
-                )
-        told = paths.read_json(folder / "bundle.json")
-        model = keras.models.load_model(folder / "model.keras", compile=False)
-        genres = model.output_shape[-1]
-        if not genres == len(told["vocabulary"]) == len(told["calibration"]):
+    def load(cls, folder: Path, *, form: str | None = None) -> "Classifier":
+        """Read a bundle; refuse one whose parts do not fit together.
+
+        `form` is "float", "int8" or "keras"; without it, the one that the bundle found the fastest
+        among those that answer as Keras does.
+        """
+        told = _told(folder)
+        chosen = form or told.get("serves", "keras")
+        if chosen not in FORMATS:
+            raise StudyError(f"A network has the forms {', '.join(FORMATS)}; {chosen!r} came.")
+        if not form and not find_spec("ai_edge_litert"):
+            chosen = "keras"
+        if not form and chosen == "keras" and not find_spec("keras"):
+            chosen = "float"
+        file = folder / FORMATS[chosen]
+        if not file.is_file():
+            raise MissingStep(
+                f"{folder} holds no trained network ({file.name} is missing). "
+                "03_custom_cnn and 04_vgg16_transfer write one into their run."
+            )
+        try:
+            network: Any = _keras(file) if chosen == "keras" else _Lite(file)
+            genres, size = network.genres, network.size
+            fits = genres == len(told["vocabulary"]) == len(told["calibration"])
+            fits = fits and genres == len(told["thresholds"])
+        except (ValueError, OSError, RuntimeError, KeyError) as error:
+            reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+            raise StudyError(
+                f"{file} cannot be read as a network ({reason}). Train the network again."
+            ) from None
+        if not fits:
             raise StudyError(
                 f"The bundle {folder} does not fit together: its network answers {genres} genres, "
                 f"its vocabulary has {len(told['vocabulary'])}. Train the network again."
             )
         return cls(
-            model,
+            folder,
+            chosen,
+            size,
             told["vocabulary"],
             told["majors"],
             np.array(told["thresholds"]),
             np.array(told["calibration"]),
+            math.inf if told.get("sure") is None else told["sure"],
             told["card"],
+            network,
         )
 
+    @cached_property
+    def model(self) -> "keras.Model":
+        """Return the network as Keras knows it, whatever form answers."""
+        return _keras(self.folder / FORMATS["keras"]).model
+
     def classify(self, posters: Sequence[bytes | Path]) -> list[dict[str, Any]]:
-        """Return for each poster (bytes or path) its calibrated `scores` by genre, `genres` and `major`.
+        """Return for each poster (bytes or path) what `read` says of it, and `warnings`.
 
         A poster that cannot be read gives `{"error": reason}` in its place.
         """
         answers: list[dict[str, Any]] = []
-        pictures: list[NDArray[np.uint8]] = []
+        seen: list[Posters] = []
         for poster in posters:
             try:
                 data = poster.read_bytes() if isinstance(poster, Path) else poster
-                pictures.append(batches.resize(corpus.decode(data), self.size))
-                answers.append({})
+                picture, warnings = self.look(data)
+                seen.append(picture)
+                answers.append({"warnings": warnings})
             except (OSError, ValueError) as error:
                 answers.append({"error": getattr(error, "strerror", None) or str(error)})
-        if pictures:
-            self._answer([a for a in answers if not a], np.stack(pictures))
+        if seen:
+            readable = [answer for answer in answers if "error" not in answer]
+            for answer, read in zip(readable, self.read(self.score(np.stack(seen))), strict=True):
+                answer |= read | {"warnings": answer.pop("warnings")}
         return answers
 
-    def _answer(self, answers: list[dict[str, Any]], pictures: NDArray[np.uint8]) -> None:
-        raw = self.model.predict(pictures, batch_size=32, verbose=0)
-        calibrated = metrics.calibrate(raw, self.calibration)
-        majors = metrics.major_choice(calibrated, self.vocabulary, self.majors)
-        for answer, scores, major in zip(answers, calibrated, majors, strict=True):
-            answer["scores"] = dict(zip(self.vocabulary, scores.round(4).tolist(), strict=True))
-            above = np.array(self.vocabulary)[scores >= self.thresholds]
-            answer["genres"] = above.tolist()
-            answer["major"] = str(major)
+    def look(self, data: bytes) -> tuple[Posters, list[str]]:
+        """Return a poster as the network takes it, (height, width, 3), and what is odd about it."""
+        image = pictures.read(data)
+        return pictures.resize(image, self.size), pictures.faults(image)
+
+    def read(self, scores: NDArray[np.float32]) -> list[dict[str, Any]]:
+        """Say what scores (posters, genres) mean, a dictionary a poster.
+
+        `scores` by genre, calibrated; `genres` above their threshold; the likeliest `major` genre;
+        how `sure` that is, as its share of the majors' chances; and whether to `abstain`, because
+        validation films answered this surely were not answered with 85 % accuracy.
+        """
+        chances = reading.calibrate(scores, self.calibration)
+        majors = reading.major_choice(chances, self.vocabulary, self.majors)
+        sure = reading.confidence(chances, self.vocabulary, self.majors)
+        return [
+            {
+                "scores": dict(zip(self.vocabulary, row.round(4).tolist(), strict=True)),
+                "genres": np.array(self.vocabulary)[row >= self.thresholds].tolist(),
+                "major": str(major),
+                "sure": round(float(one), 4),
+                "abstain": bool(one < self.sure),
+            }
+            for row, major, one in zip(chances, majors, sure, strict=True)
+        ]
+
+    def explain(self, poster: bytes | Path) -> dict[str, Any]:
+        """Classify one poster, and map by genre where covering it lowers the chance.
+
+        `maps` holds for each genre rows of log odds lost (8 by 6 cells, from the top left). The
+        method is occlusion (Zeiler and Fergus, ECCV 2014) with the poster's mean colour.
+        """
+        picture, warnings = self.look(poster.read_bytes() if isinstance(poster, Path) else poster)
+        scores = self.score(np.stack([picture, *covered(picture)]))
+        return self.read(scores[:1])[0] | {"warnings": warnings, "maps": self.maps(scores)}
+
+    def maps(self, scores: NDArray[np.float32]) -> dict[str, list[list[float]]]:
+        """Return the maps of `explain` from the scores of a poster and of its `covered` copies."""
+        lost = reading.logit(reading.calibrate(scores, self.calibration))
+        lost = lost[0] - lost[1:]
+        total, times = np.zeros((ROWS, COLUMNS, lost.shape[1])), np.zeros((ROWS, COLUMNS, 1))
+        for (row, column), one in zip(PLACES, lost, strict=True):
+            total[row : row + 2, column : column + 2] += one
+            times[row : row + 2, column : column + 2] += 1
+        cells = (total / times).round(3)
+        return {genre: cells[..., at].tolist() for at, genre in enumerate(self.vocabulary)}
+
+
+ROWS, COLUMNS = 8, 6  # cells of a map; a cover takes two by two of them
+PLACES = [(row, column) for row in range(ROWS - 1) for column in range(COLUMNS - 1)]
+
+
+def covered(picture: Posters) -> list[Posters]:
+    """Return copies of a poster (height, width, 3), each with one part covered in its mean colour."""
+    height, width = picture.shape[:2]
+    down = np.linspace(0, height, ROWS + 1).round().astype(int)
+    right = np.linspace(0, width, COLUMNS + 1).round().astype(int)
+    colour = picture.mean(axis=(0, 1)).round().astype(np.uint8)
+    copies = [picture.copy() for _ in PLACES]
+    for copy, (row, column) in zip(copies, PLACES, strict=True):
+        copy[down[row] : down[row + 2], right[column] : right[column + 2]] = colour
+    return copies
+
+
+class _Lite:
+    """A network in LiteRT, for any number of posters; one pass at a time."""
+
+    def __init__(self, file: Path) -> None:
+        from ai_edge_litert.interpreter import Interpreter
+
+        self._threads = min(4, os.cpu_count() or 1)
+        self._make = lambda: Interpreter(model_path=str(file), num_threads=self._threads)
+        self._ready: dict[int, Any] = {}
+        self._lock = threading.Lock()
+        with _quiet():
+            first = self._make()
+        shape = first.get_input_details()[0]["shape"]
+        self.size = (int(shape[1]), int(shape[2]))
+        self.genres = int(first.get_output_details()[0]["shape"][-1])
+
+    def __call__(self, posters: Posters) -> NDArray[np.float32]:
+        parts = [posters[start : start + AT_ONCE] for start in range(0, len(posters), AT_ONCE)]
+        with self._lock:
+            return np.concatenate([self._pass(part) for part in parts])
+
+    def _pass(self, posters: Posters) -> NDArray[np.float32]:
+        # A new number of posters costs a new plan, so there are few: powers of two.
+        many = 1 << (len(posters) - 1).bit_length()
+        if many not in self._ready:
+            with _quiet():
+                made = self._make()
+                made.resize_tensor_input(
+                    made.get_input_details()[0]["index"], [many, *posters.shape[1:]]
+                )
+                made.allocate_tensors()
+            self._ready[many] = made
+        network = self._ready[many]
+        batch = np.zeros((many, *posters.shape[1:]), np.float32)
+        batch[: len(posters)] = posters
+        network.set_tensor(network.get_input_details()[0]["index"], batch)
+        network.invoke()
+        scores = network.get_tensor(network.get_output_details()[0]["index"])
+        return np.asarray(scores[: len(posters)], dtype=np.float32)
+
+
+class _Keras:
+    def __init__(self, model: "keras.Model") -> None:
+        self.model, self.genres = model, int(model.output_shape[-1])
+        self.size = (int(model.input_shape[1]), int(model.input_shape[2]))
+
+    def __call__(self, posters: Posters) -> NDArray[np.float32]:
+        return np.asarray(self.model.predict(posters, batch_size=AT_ONCE, verbose=0))
+
+
+def _keras(file: Path) -> _Keras:
+    import keras
+
+    return _Keras(keras.models.load_model(file, compile=False))
+
+
+class _quiet:  # noqa: N801
+    """Keep what LiteRT's C++ says of its delegates off standard error."""
+
+    def __enter__(self) -> None:
+        self._kept, self._null = os.dup(2), os.open(os.devnull, os.O_WRONLY)
+        os.dup2(self._null, 2)
+
+    def __exit__(self, *_: object) -> None:
+        os.dup2(self._kept, 2)
+        os.close(self._kept)
+        os.close(self._null)
+
+
+def _told(folder: Path) -> dict[str, Any]:
+    file = folder / NAME
+    if not file.is_file():
+        raise MissingStep(
+            f"{folder} holds no trained network ({NAME} is missing). "
+            "03_custom_cnn and 04_vgg16_transfer write one into their run."
+        )
+    needed = {"vocabulary", "majors", "thresholds", "calibration", "card"}
+    try:
+        told = paths.read_json(file)
+        missing = needed - set(told)
+    except (json.JSONDecodeError, UnicodeDecodeError, TypeError):
+        missing = needed
+        told = {}
+    if missing:
+        raise StudyError(
+            f"{file} is not the description of a network: {', '.join(sorted(missing))} expected. "
+            "Train the network again."
+        )
+    return dict(told)
+
+
+def save(
+    folder: Path,
+    model: "keras.Model",
+    result: "Evaluation",
+    *,
+    vocabulary: Sequence[str],
+    majors: Sequence[str],
+    card: Mapping[str, Any],
+    check: tuple[Posters, NDArray[np.bool_]],
+) -> None:
+    """Write a bundle: the network for Keras and for LiteRT, and `bundle.json`.
+
+    `result` gives calibration, thresholds and the cut of confidence. `check` holds validation
+    posters (films, height, width, 3) and their truth, on which the forms are compared: the fastest
+    whose scores all lie within 0.05 of Keras's serves.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    bare = type(model)(model.inputs, model.outputs, name=model.name)  # without an optimiser
+    bare.save(folder / "part-model.keras")
+    (folder / "part-model.keras").replace(folder / FORMATS["keras"])
+    for form, data in _exported(bare).items():
+        paths.write_bytes(folder / FORMATS[form], data)
+    forms = compare(folder, model, check)
+    passing = [name for name, told in forms.items() if told["largest_difference"] <= DIFFERENCE]
+    measured = result.table.astype(float).round(4).to_dict("index")
+    paths.write_json(
+        folder / NAME,
+        {
+            "version": __version__,
+            "vocabulary": list(vocabulary),
+            "majors": list(majors),
+            "thresholds": result.thresholds.tolist(),
+            "calibration": result.calibration.tolist(),
+            "sure": result.cut if math.isfinite(result.cut) else None,
+            "serves": min(passing, key=lambda name: forms[name]["milliseconds"]),
+            "forms": forms,
+            "card": {**card, "measured": measured, "passing": result.plain()["coverage_at_85"]},
+        },
+    )
+
+
+def compare(
+    folder: Path, model: "keras.Model", check: tuple[Posters, NDArray[np.bool_]]
+) -> dict[str, dict[str, float]]:
+    """Return for each form of a bundle its distance from Keras's scores, macro AUROC, size and time.
+
+    The time is the median of one poster after another, in milliseconds; Keras's is that of its
+    compiled graph, without `predict`'s own.
+    """
+    from postergenre.metrics import multilabel
+    from postergenre.training import milliseconds_per_poster
+
+    posters, truth = check[0][:CHECKED], check[1][:CHECKED]
+    networks: dict[str, Any] = {"keras": _Keras(model)}
+    networks |= {form: _Lite(folder / FORMATS[form]) for form in ("float", "int8")}
+    expected, table = networks["keras"](posters), {}
+    half = np.full(truth.shape[1], 0.5)
+    for form, network in networks.items():
+        scores = expected if form == "keras" else network(posters)
+        if form == "keras":
+            milliseconds = milliseconds_per_poster(model, posters)
+        else:
+            times = []
+            for poster in posters[:30]:
+                began = time.perf_counter()
+                network(poster[None])
+                times.append(1000 * (time.perf_counter() - began))
+            milliseconds = float(np.median(times))
+        apart = np.abs(scores - expected)
+        table[form] = {
+            "bytes": (folder / FORMATS[form]).stat().st_size,
+            "largest_difference": float(apart.max()),
+            "mean_difference": float(apart.mean()),
+            "macro_auroc": multilabel(truth, scores, half)["macro_auroc"],
+            "milliseconds": milliseconds,
+        }
+    return table
+
+
+def _exported(model: "keras.Model") -> dict[str, bytes]:
+    """Return the network for LiteRT, in single precision and with 8-bit weights (dynamic range)."""
+    import tensorflow as tf
+
+    made = {}
+    logger = tf.get_logger()  # in a notebook it tells of the converter's temporary files
+    level = logger.level
+    logger.setLevel("ERROR")
+    for form in ("float", "int8"):
+        converter = tf.lite.TFLiteConverter.from_keras_model(model)
+        if form == "int8":
+            converter.optimizations = [tf.lite.Optimize.DEFAULT]
+        with _quiet(), redirect_stdout(io.StringIO()):
+            made[form] = bytes(converter.convert())
+    logger.setLevel(level)
+    return made

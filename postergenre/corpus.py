@@ -4,7 +4,6 @@ import hashlib
 import io
 import json
 import os
-import warnings
 from collections.abc import Iterable, Iterator, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
@@ -15,9 +14,9 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
-from PIL import Image, UnidentifiedImageError
+from PIL import Image
 
-from postergenre import paths
+from postergenre import paths, pictures
 from postergenre.errors import SourceError
 
 Triple = tuple[dict[str, Any], bytes | None, str | None]
@@ -43,33 +42,13 @@ SCHEMA = pa.schema(
         ("collected_at", pa.string()),
     ]
 )
-SMALLEST = 60  # pixels, the shorter side
-LARGEST = 50_000_000  # pixels in all
-ASPECTS = (0.5, 0.9)  # width over height; a one-sheet is 0.667
 
 
 def decode(data: bytes) -> Image.Image:
     """Decode a poster to RGB; raise `ValueError` with a short reason when it is none."""
-    if not data:
-        raise ValueError("empty file")
-    try:
-        with warnings.catch_warnings():
-            # An oversized image is an answer here, not a warning.
-            warnings.simplefilter("ignore", Image.DecompressionBombWarning)
-            opened = Image.open(io.BytesIO(data))
-            if opened.width * opened.height > LARGEST:
-                raise ValueError("too large")
-            image = opened.convert("RGB")
-    except UnidentifiedImageError:
-        raise ValueError("not an image") from None
-    except Image.DecompressionBombError:
-        raise ValueError("too large") from None
-    except (OSError, SyntaxError):
-        raise ValueError("broken image") from None
-    if min(image.size) < SMALLEST:
-        raise ValueError("too small")
-    if not ASPECTS[0] <= image.width / image.height <= ASPECTS[1]:
-        raise ValueError("not poster-shaped")
+    image = pictures.read(data)
+    for fault in pictures.faults(image):
+        raise ValueError(fault)
     return image
 
 

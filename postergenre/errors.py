@@ -2,7 +2,9 @@
 
 
 class StudyError(Exception):
-    """Stop the study for a reason the user can mend."""
+    """Stop the study for a reason the user can mend; the command line ends with `status`."""
+
+    status = 2
 
 
 class SourceError(StudyError):

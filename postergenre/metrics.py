@@ -19,7 +19,8 @@ from sklearn.metrics import (
     roc_auc_score,
 )
 
-Scores = NDArray[np.floating]
+from postergenre.reading import Scores, calibrate, confidence, logit, major_choice
+
 Truth = NDArray[np.bool_]
 Measures = Mapping[str, float]
 
@@ -78,26 +79,6 @@ def multilabel(
         "hit_at_3": float(hits.any(axis=1).mean()),
         "label_accuracy": float(((chances > 0.5) == truth).mean()),
     }
-
-
-def major_choice(
-    scores: Scores, vocabulary: Sequence[str], majors: Sequence[str]
-) -> NDArray[np.str_]:
-    """Return the major genre with the highest score (films, genres) of each film.
-
-    Calibrated chances give the likeliest genre where genres are as frequent as in training;
-    divided by the genres' frequencies, the likeliest where all genres are equally frequent.
-    """
-    columns = [list(vocabulary).index(name) for name in majors]
-    return np.array(majors)[np.argmax(scores[:, columns], axis=1)]
-
-
-def confidence(
-    chances: Scores, vocabulary: Sequence[str], majors: Sequence[str]
-) -> NDArray[np.float64]:
-    """Return the likeliest major genre's share of the major genres' chances, film by film."""
-    given = chances[:, [list(vocabulary).index(name) for name in majors]]
-    return np.asarray(given.max(axis=1) / given.sum(axis=1).clip(1e-12))
 
 
 def balanced_top1(expected: NDArray[np.str_], chosen: NDArray[np.str_]) -> float:
@@ -225,12 +206,6 @@ def answered(curve: pd.DataFrame, cut: float) -> dict[str, float]:
     return {"share": share, "right": float(passed["accuracy"].iloc[-1]) if len(passed) else 0.0}
 
 
-def logit(scores: Scores) -> NDArray[np.float64]:
-    """Return the log odds of scores between 0 and 1."""
-    clipped = np.clip(np.asarray(scores, dtype=np.float64), 1e-6, 1 - 1e-6)
-    return np.asarray(np.log(clipped / (1 - clipped)))
-
-
 def fit_calibration(truth: Truth, scores: Scores) -> NDArray[np.float64]:
     """Return (genres, 2) slope and intercept of Platt's scaling, fitted on validation films."""
     lines = []
@@ -241,11 +216,6 @@ def fit_calibration(truth: Truth, scores: Scores) -> NDArray[np.float64]:
         model = LogisticRegression().fit(given[:, None], expected)
         lines.append((float(model.coef_[0, 0]), float(model.intercept_[0])))
     return np.array(lines)
-
-
-def calibrate(scores: Scores, lines: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Return scores as calibrated probabilities, (films, genres)."""
-    return np.asarray(1 / (1 + np.exp(-(logit(scores) * lines[:, 0] + lines[:, 1]))))
 
 
 def calibration_error(truth: Truth, scores: Scores, *, bins: int = 15) -> float:
@@ -294,6 +264,7 @@ class MajorReading:
     confusion: pd.DataFrame  # films, on the balanced test films
     passing: pd.DataFrame  # share answered, and right of it, above a cut of validation films
     coverage: pd.DataFrame  # accuracy at coverage
+    cut: float  # of confidence, above which validation films are answered with 85 % accuracy
 
     def numbers(self, prefix: str) -> dict[str, float]:
         """Return the table as plain numbers: `prefix_measure`, and `…_low`, `…_high`, `…_base`."""
@@ -395,6 +366,7 @@ def evaluate(
         confusion=major.confusion,
         passing=major.passing,
         coverage=major.coverage,
+        cut=major.cut,
         thresholds=cuts,
         together=together,
         calibration=lines,
@@ -453,6 +425,7 @@ def major_reading(
         confusion=confusion(expected[even], lifted[even], majors),
         passing=interval(answered(curve, cut), reached),
         coverage=curve,
+        cut=cut,
     )
 
 

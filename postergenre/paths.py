@@ -20,6 +20,7 @@ WRITTEN_BY = {
     "baselines.parquet": "02_genre_distribution",
     "custom_cnn": "03_custom_cnn",
     "vgg16": "04_vgg16_transfer",
+    "custom_cnn_distilled": "04_vgg16_transfer",
 }
 
 
@@ -78,6 +79,11 @@ def read_json(path: Path) -> Any:
 def fingerprint(run: str | os.PathLike[str]) -> str:
     """Return the fingerprint of a run's corpus."""
     return str(read_json(need(run, "provenance.json"))["fingerprint"])
+
+
+def drawn(run: str | os.PathLike[str]) -> bool:
+    """Return whether a run's posters are the demo's, drawn of films that do not exist."""
+    return bool(read_json(need(run, "provenance.json"))["source"] == "demo")
 
 
 def versions() -> dict[str, str]:

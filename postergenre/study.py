@@ -29,6 +29,8 @@ PATIENCE = 8.0  # seconds: the kernel of a study that was killed ends by itself 
 class NotebookFailed(StudyError):
     """Report the notebook that failed, its cell and its error; what was done before is kept."""
 
+    status = 1
+
 
 def study(
     run: str | os.PathLike[str],

@@ -87,7 +87,11 @@ def test_every_number_a_page_takes_from_a_chapter_was_computed_there(page: Path)
 def test_no_picture_is_tracked_but_drawn_vector_graphics() -> None:
     pictures = [path for path in tracked() if path.suffix.lower() in PICTURES]
     assert pictures == []
-    assert {path.suffix for path in (ROOT / "book" / "_static").iterdir()} <= {".svg", ".css"}
+    assert {path.suffix for path in (ROOT / "book" / "_static").iterdir()} <= {
+        ".svg",
+        ".css",
+        ".json",
+    }
 
 
 def test_every_image_of_a_page_has_an_alternative_text() -> None:

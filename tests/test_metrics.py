@@ -2,7 +2,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from postergenre import metrics
+from postergenre import metrics, reading
 
 # Six films, three genres, worked out by hand.
 TRUTH = np.array([[1, 0, 0], [1, 1, 0], [0, 1, 0], [0, 0, 1], [1, 0, 0], [0, 0, 1]], dtype=bool)
@@ -123,10 +123,10 @@ def test_calibration_makes_chances_of_scores() -> None:
     rng = np.random.default_rng(2)
     chance = rng.random((4000, 2)) * 0.5
     truth = rng.random((4000, 2)) < chance
-    overdone = 1 / (1 + np.exp(-(metrics.logit(chance) * 2 + 2)))
+    overdone = 1 / (1 + np.exp(-(reading.logit(chance) * 2 + 2)))
     lines = metrics.fit_calibration(truth[:2000], overdone[:2000])
     before = metrics.calibration_error(truth[2000:], overdone[2000:])
-    after = metrics.calibration_error(truth[2000:], metrics.calibrate(overdone[2000:], lines))
+    after = metrics.calibration_error(truth[2000:], reading.calibrate(overdone[2000:], lines))
     assert before > 0.1
     assert after < 0.03
 
@@ -149,7 +149,7 @@ def test_the_base_of_hit_at_3_is_the_triple_that_is_on_most_films() -> None:
 def test_a_constant_answer_is_not_calibrated() -> None:
     same = np.tile([0.2, 0.7], (6, 1))
     np.testing.assert_allclose(
-        metrics.calibrate(same, metrics.fit_calibration(TRUTH[:, :2], same)), same
+        reading.calibrate(same, metrics.fit_calibration(TRUTH[:, :2], same)), same
     )
 
 

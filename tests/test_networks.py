@@ -1,6 +1,9 @@
 """The rooms in which Keras lives, on posters whose one genre is a bright patch in a known place."""
 
 import json
+import shutil
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +20,7 @@ from postergenre import (
     classifier,
     corpus,
     layers,
+    metrics,
     paths,
     training,
 )
@@ -315,54 +319,127 @@ def test_activations_have_the_shape_of_their_layer(network: keras.Model) -> None
     assert maps.min() >= 0
 
 
-def bundle(network: keras.Model) -> classifier.Classifier:
-    lines = np.array([[1.0, 0.0], [1.0, 0.0]])
-    return classifier.Classifier(
-        network, ["Red", "Blue"], ["Red", "Blue"], np.array([0.5, 0.5]), lines, {}
+def save(network: keras.Model, folder: Path) -> None:
+    """Write the bundle of a network that tells two kinds of patches apart."""
+    posters, truth = patches(60, seed=9)
+    films = pd.DataFrame({"split": ["train", "validation", "test"] * 20})
+    films["major"] = np.array(["Red", "Blue"])[truth.argmax(axis=1)]
+    films["balanced"] = films["split"] == "test"
+    scores = network.predict(posters, verbose=0)
+    genres = ["Red", "Blue"]
+    result = metrics.evaluate(films, truth, scores, genres, genres, repeats=2)
+    classifier.save(
+        folder,
+        network,
+        result,
+        vocabulary=genres,
+        majors=genres,
+        card={"network": "patches"},
+        check=(posters, truth),
     )
 
 
-def test_a_saved_bundle_answers_as_before(network: keras.Model, tmp_path: Path) -> None:
-    bundle(network).save(tmp_path)
-    loaded = classifier.Classifier.load(tmp_path)
-    posters, _ = patches(4)
-    np.testing.assert_array_equal(
-        loaded.model.predict(posters, verbose=0), network.predict(posters, verbose=0)
-    )
+@pytest.fixture(scope="module")
+def saved(network: keras.Model, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("bundle")
+    save(network, folder)
+    return folder
+
+
+@pytest.mark.parametrize("form", ["keras", "float", "int8"])
+def test_a_saved_bundle_answers_as_before(network: keras.Model, saved: Path, form: str) -> None:
+    loaded = classifier.Classifier.load(saved, form=form)
+    posters, _ = patches(21)
+    close = {"keras": 1e-6, "float": 1e-4, "int8": 0.05}[form]
+    expected = network.predict(posters, verbose=0)
+    np.testing.assert_allclose(loaded.score(posters), expected, atol=close)
+    np.testing.assert_allclose(loaded.score(posters[:1])[0], loaded.score(posters)[0], atol=close)
     assert loaded.vocabulary == ["Red", "Blue"]
+    assert loaded.size == SIZE
 
 
-def test_a_broken_poster_does_not_stop_the_others(network: keras.Model, tmp_path: Path) -> None:
+def test_the_fastest_form_that_answers_as_keras_does_serves(saved: Path) -> None:
+    told = paths.read_json(saved / "bundle.json")
+    passing = {
+        name: form["milliseconds"]
+        for name, form in told["forms"].items()
+        if form["largest_difference"] <= classifier.DIFFERENCE
+    }
+    assert told["serves"] == min(passing, key=lambda name: passing[name])
+    assert told["forms"]["keras"]["largest_difference"] == 0
+    assert told["forms"]["int8"]["bytes"] < 0.5 * told["forms"]["float"]["bytes"]
+    assert classifier.Classifier.load(saved).form == told["serves"]
+
+
+def test_covering_what_tells_the_genre_lowers_its_chance(saved: Path) -> None:
+    loaded = classifier.Classifier.load(saved)
+    posters, truth = patches(24, seed=11)
+    inside = []
+    for poster, genre in zip(posters, truth.argmax(axis=1), strict=True):
+        scores = loaded.score(np.stack([poster, *classifier.covered(poster)]))
+        heat = np.array(loaded.maps(scores)[loaded.vocabulary[genre]])
+        assert heat.shape == (classifier.ROWS, classifier.COLUMNS)
+        row = np.unravel_index(heat.argmax(), heat.shape)[0]
+        inside.append(row < 4 if genre == 0 else row >= 4)
+    assert np.mean(inside) > 0.9
+
+
+def test_a_service_needs_no_tensorflow(saved: Path) -> None:
+    code = (
+        "import sys; from pathlib import Path; from postergenre import server\n"
+        "from postergenre.classifier import Classifier\n"
+        f"reader = Classifier.load(Path({str(saved)!r}), form='float'); server.create(reader)\n"
+        "import numpy as np; reader.score(np.zeros((1, *reader.size, 3), np.uint8))\n"
+        "print([m for m in ('tensorflow', 'keras', 'pandas', 'sklearn') if m in sys.modules])"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
+
+
+def test_a_broken_poster_does_not_stop_the_others(saved: Path, tmp_path: Path) -> None:
     (tmp_path / "good.jpg").write_bytes(jpeg(1))
-    answers = bundle(network).classify([b"<html>", tmp_path / "good.jpg", tmp_path / "none.jpg"])
+    reader = classifier.Classifier.load(saved)
+    answers = reader.classify([b"<html>", tmp_path / "good.jpg", tmp_path / "none.jpg"])
     assert answers[0] == {"error": "not an image"}
     assert set(answers[1]["scores"]) == {"Red", "Blue"}
     assert answers[1]["major"] in ("Red", "Blue")
     assert "No such file" in answers[2]["error"]
 
 
-def test_a_bundle_that_does_not_fit_together_is_refused(
-    network: keras.Model, tmp_path: Path
-) -> None:
+def test_a_bundle_that_does_not_fit_together_is_refused(saved: Path, tmp_path: Path) -> None:
     with pytest.raises(MissingStep, match="03_custom_cnn and 04_vgg16_transfer"):
         classifier.Classifier.load(tmp_path)
-    bundle(network).save(tmp_path)
-    told = paths.read_json(tmp_path / "bundle.json")
-    paths.write_json(tmp_path / "bundle.json", told | {"vocabulary": ["Red"]})
+    shutil.copytree(saved, tmp_path, dirs_exist_ok=True)
+    file = tmp_path / "bundle.json"
+    told = paths.read_json(file)
+    with pytest.raises(StudyError, match="the forms float, int8, keras; 'onnx' came"):
+        classifier.Classifier.load(tmp_path, form="onnx")
+    paths.write_json(file, told | {"vocabulary": ["Red"]})
     with pytest.raises(StudyError, match="does not fit together"):
         classifier.Classifier.load(tmp_path)
+    paths.write_json(file, {name: told[name] for name in told if name != "calibration"})
+    with pytest.raises(StudyError, match="calibration expected"):
+        classifier.Classifier.load(tmp_path)
+    file.write_text(file.read_text()[:50])
+    with pytest.raises(StudyError, match="not the description of a network"):
+        classifier.Classifier.load(tmp_path)
+    paths.write_json(file, told)
+    for name in ("model.tflite", "model.keras"):
+        (tmp_path / name).write_bytes((tmp_path / name).read_bytes()[:1000])
+    for form in ("float", "keras"):
+        with pytest.raises(StudyError, match="cannot be read as a network"):
+            classifier.Classifier.load(tmp_path, form=form)
 
 
 def test_the_command_line_reads_files_and_folders_and_reports_what_it_cannot_read(
-    network: keras.Model, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    saved: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    bundle(network).save(tmp_path / "net")
     (tmp_path / "posters" / "more").mkdir(parents=True)
     for place in ("posters/a.jpg", "posters/more/b.jpg"):
         (tmp_path / place).write_bytes(jpeg(1))
     (tmp_path / "posters" / "c.png").write_bytes(b"<html>")
     (tmp_path / "posters" / "notes.txt").write_text("not asked for")
-    call = ["classify", str(tmp_path / "posters"), "--network", str(tmp_path / "net")]
+    call = ["classify", str(tmp_path / "posters"), "--network", str(saved)]
     assert __main__.main([*call, "--json"]) == 1
     told = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
     assert [Path(one["file"]).name for one in told] == ["a.jpg", "c.png", "b.jpg"]
@@ -375,3 +452,22 @@ def test_the_command_line_reads_files_and_folders_and_reports_what_it_cannot_rea
     assert "No pictures" in capsys.readouterr().err
     assert __main__.main([*call[:2], "--network", str(tmp_path / "empty")]) == 2
     assert "holds no trained network" in capsys.readouterr().err
+
+
+def test_the_network_that_ships_is_the_published_one() -> None:
+    folder = paths.project() / "weights" / "custom_cnn_distilled"
+    published = paths.read_json(paths.project() / "book" / "executed" / "results.json")
+    ours = published["networks"]["custom_cnn_distilled"]
+    forms = {form: classifier.Classifier.load(folder, form=form) for form in classifier.FORMATS}
+    reader = classifier.Classifier.load(folder)
+    assert reader.vocabulary == published["genres"]
+    assert reader.card["run"] == published["fingerprint"]
+    assert reader.card["drawn"] is False
+    for measure in ("macro_auroc", "map", "balanced_top1"):
+        told = reader.card["measured"][measure]["value"]
+        assert told == pytest.approx(ours[measure]["value"], abs=1e-4)
+    posters = np.random.default_rng(0).integers(0, 255, (3, *reader.size, 3), dtype=np.uint8)
+    expected = forms["keras"].score(posters)
+    np.testing.assert_allclose(forms["float"].score(posters), expected, atol=1e-3)
+    np.testing.assert_allclose(reader.score(posters), expected, atol=classifier.DIFFERENCE)
+    assert sum(file.stat().st_size for file in folder.iterdir()) < 20_000_000

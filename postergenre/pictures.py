@@ -1,0 +1,75 @@
+"""One picture at a time: decoded with care, turned upright, brought to a network's size."""
+
+import io
+import warnings
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image, ImageOps, UnidentifiedImageError
+
+Size = tuple[int, int]  # height, width in pixels
+
+FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF")
+SMALLEST = 60  # pixels, the shorter side
+LARGEST = 50_000_000  # pixels in all
+ASPECTS = (0.5, 0.9)  # width over height; a one-sheet is 0.667
+ORIENTATION = 0x0112  # the EXIF tag
+
+
+class PictureError(ValueError):
+    """Report a picture that cannot be read; `kind` is "empty", "type", "size" or "broken"."""
+
+    def __init__(self, kind: str, reason: str) -> None:
+        super().__init__(reason)
+        self.kind = kind
+
+
+def read(data: bytes) -> Image.Image:
+    """Decode a picture to upright RGB, its size checked before its pixels; raise `PictureError`.
+
+    The first frame of an animation is taken.
+    """
+    if not data:
+        raise PictureError("empty", "empty file")
+    try:
+        with warnings.catch_warnings():
+            # An oversized image is an answer here, not a warning.
+            warnings.simplefilter("ignore")
+            opened = Image.open(io.BytesIO(data), formats=FORMATS)
+            if opened.width * opened.height > LARGEST:
+                raise PictureError("size", "too large")
+            return rgb(opened)
+    except PictureError:
+        raise
+    except UnidentifiedImageError:
+        raise PictureError("type", "not an image") from None
+    except Image.DecompressionBombError:
+        raise PictureError("size", "too large") from None
+    except Exception:  # decoders of hostile bytes raise whatever they stumble over
+        raise PictureError("broken", "broken image") from None
+
+
+def rgb(image: Image.Image) -> Image.Image:
+    """Return a picture as upright RGB; 16 bits and floating point are brought to 8 bits."""
+    if image.getexif().get(ORIENTATION, 1) != 1:
+        image = ImageOps.exif_transpose(image)
+    if image.mode.startswith(("I", "F")):
+        values = np.asarray(image, dtype=np.float64)
+        top = 65535 if image.mode.startswith("I") else max(values.max(), 1e-12)
+        image = Image.fromarray((255 * (values / top).clip(0, 1)).astype(np.uint8))
+    return image.convert("RGB")
+
+
+def resize(image: Image.Image, size: Size) -> NDArray[np.uint8]:
+    """Return a poster as (height, width, 3) RGB bytes; the frame is squeezed, never cropped."""
+    height, width = size
+    picture = rgb(image).resize((width, height), Image.Resampling.BICUBIC, reducing_gap=3)
+    return np.asarray(picture, dtype=np.uint8)
+
+
+def faults(image: Image.Image) -> list[str]:
+    """Return what keeps a picture from being a poster: "too small", "not poster-shaped"."""
+    found = ["too small"] if min(image.size) < SMALLEST else []
+    if not ASPECTS[0] <= image.width / image.height <= ASPECTS[1]:
+        found.append("not poster-shaped")
+    return found
