@@ -1,6 +1,7 @@
 """The two networks: posters in, as raw 0-255 RGB; one sigmoid per genre out."""
 
 from pathlib import Path
+from typing import Any
 
 import h5py
 import keras
@@ -12,6 +13,7 @@ from postergenre import paths
 from postergenre.errors import StudyError
 
 BLOCKS = (2, 3, 4, 5)  # the blocks of VGG16 whose outputs are pooled for the head
+PRECISIONS = ("float32", "mixed_bfloat16")  # half precision would need its loss scaled
 
 
 def custom_cnn(
@@ -49,18 +51,32 @@ def _convolution(
 
 
 def vgg16(
-    size: tuple[int, int], genres: int, *, weights: str, hidden: int = 1024, dropout: float = 0.6
+    size: tuple[int, int],
+    genres: int,
+    *,
+    weights: str,
+    hidden: int = 1024,
+    dropout: float = 0.6,
+    precision: str = "float32",
 ) -> keras.Model:
     """Build VGG16 without its top, pooled after blocks 2 to 5, with one hidden layer as its head.
 
     Network: Simonyan and Zisserman, arXiv:1409.1556. `weights` is a file, "imagenet" or "random".
     `hidden` is the width of that layer; 0 makes the head linear. In training, `dropout` of it is
-    left out, and half as large a share of the features.
+    left out, and half as large a share of the features. `precision` is that of the convolutions,
+    "float32" or "mixed_bfloat16"; weights and head are in single precision either way.
     Flat, so that `model.get_layer("block5_conv3")` works.
     """
+    if precision not in PRECISIONS:
+        raise ValueError(f"The precision is one of {', '.join(PRECISIONS)}; {precision!r} came.")
     posters = keras.Input((*size, 3), name="posters")
     x = keras.applications.vgg16.preprocess_input(posters)
-    base = _vgg16_base(x, weights)
+    before = keras.config.dtype_policy()
+    keras.config.set_dtype_policy(precision)
+    try:
+        base = _vgg16_base(x, weights)
+    finally:
+        keras.config.set_dtype_policy(before)
     base.trainable = False
     pooled = [base.get_layer(f"block{block}_pool").output for block in BLOCKS]
     pooled = [
@@ -105,6 +121,13 @@ def _vgg16_base(x: keras.KerasTensor, weights: str) -> keras.Model:
             f"{weights} does not hold the 13 convolutional layers of VGG16 ({reason}). Expected "
             "the layout of keras.applications.VGG16(include_top=False)."
         ) from None
+
+
+def single_precision(model: keras.Model, **shape: Any) -> keras.Model:
+    """Return `vgg16(**shape)` with the weights of `model`, which may compute in another precision."""
+    same = vgg16(**shape)
+    same.set_weights(model.get_weights())
+    return same
 
 
 def head(model: keras.Model) -> keras.Model:

@@ -164,7 +164,7 @@ def outputs_once(
     for count, start in enumerate(tqdm(starts, desc="frozen features"), start=1):
         outputs = network.predict_on_batch(np.asarray(posters[start : start + batch_size]))
         for array, output in zip(maps, outputs, strict=True):
-            array[start : start + batch_size] = np.minimum(output, 65504)
+            array[start : start + batch_size] = np.minimum(output.astype(np.float32), 65504)
         if count % 20 == 0 or start + batch_size >= len(posters):
             for array in maps:
                 array.flush()  # type: ignore[attr-defined]

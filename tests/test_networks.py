@@ -197,6 +197,23 @@ def test_vgg16_holds_the_published_weights(borrowed: keras.Model) -> None:
     assert sum(layer.count_params() for layer in convolutions) == 14_714_688
 
 
+def test_vgg16_in_half_the_bits_sees_nearly_the_same(borrowed: keras.Model) -> None:
+    shape: dict[str, Any] = {"size": SIZE, "genres": 2, "hidden": 16}
+    shape["weights"] = "weights/vgg16_imagenet_notop_fp16.h5"
+    half = architectures.vgg16(**shape, precision="mixed_bfloat16")
+    assert half.get_layer("block1_conv1").compute_dtype == "bfloat16"
+    assert half.get_layer("hidden").compute_dtype == "float32"
+    assert keras.config.dtype_policy().name == "float32"
+    posters, _ = patches(5)
+    one, other = (architectures.frozen(n).predict(posters, verbose=0)[0] for n in (borrowed, half))
+    assert np.corrcoef(one.ravel(), other.ravel())[0, 1] > 0.999
+    half.set_weights(borrowed.get_weights())
+    whole = architectures.single_precision(half, **shape)
+    np.testing.assert_array_equal(whole.predict(posters), borrowed.predict(posters))
+    with pytest.raises(ValueError, match="float32, mixed_bfloat16; 'half' came"):
+        architectures.vgg16(**shape, precision="half")
+
+
 def test_weights_that_are_missing_or_of_another_network_are_refused(tmp_path: Path) -> None:
     with pytest.raises(StudyError, match="there is no such file"):
         architectures.vgg16(SIZE, 2, weights=str(tmp_path / "none.h5"))
