@@ -6,13 +6,16 @@ from typing import Any
 import h5py
 import keras
 import numpy as np
-from keras import layers
+from keras import layers, ops
 from numpy.typing import NDArray
 
 from postergenre import paths
 from postergenre.errors import StudyError
 
 BLOCKS = (2, 3, 4, 5)  # the blocks of VGG16 whose outputs are pooled for the head
+# Standard deviations at which a feature is cut off. The cut also keeps LiteRT from folding the
+# standardisation into the head's weights, whose 8 bits then lose the features of large scale.
+OUTLIER = 10
 PRECISIONS = ("float32", "mixed_bfloat16")  # half precision would need its loss scaled
 
 
@@ -87,6 +90,7 @@ def vgg16(
     x = layers.BatchNormalization(
         center=False, scale=False, epsilon=1e-3, trainable=False, name="standardise"
     )(x)
+    x = ops.clip(x, -OUTLIER, OUTLIER)
     x = layers.Dropout(dropout / 2, name="feature_dropout")(x)
     if hidden:
         x = layers.Dense(hidden, activation="relu", name="hidden")(x)
@@ -161,6 +165,8 @@ def _after_features(model: keras.Model, x: keras.KerasTensor) -> keras.KerasTens
     names = [layer.name for layer in model.layers]
     for name in names[names.index("standardise") :]:
         x = model.get_layer(name)(x)
+        if name == "standardise":
+            x = ops.clip(x, -OUTLIER, OUTLIER)
     return x
 
 
