@@ -8,6 +8,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from tqdm import tqdm
+
 import postergenre
 from postergenre import paths
 from postergenre.errors import StudyError
@@ -19,7 +21,8 @@ NETWORKS = (
     "runs/demo/vgg16",
     "runs/demo/custom_cnn",
 )
-PICTURES = (".jpg", ".jpeg", ".png", ".webp")
+AT_ONCE = 64  # posters read before the first of them is answered
+PICTURES = (".jpg", ".jpeg", ".png", ".webp", ".gif", ".bmp", ".tif", ".tiff")
 
 
 def parser() -> argparse.ArgumentParser:
@@ -62,7 +65,8 @@ def parser() -> argparse.ArgumentParser:
         "classify",
         help="name the genres of posters",
         description="Name the genres of posters with a network that a run has trained. A poster "
-        "that cannot be read is reported in its place, and the others go on.",
+        "that cannot be read is reported in its place and at the end, and the others go on. A genre "
+        "with a question mark is one that the network would rather not name.",
     )
     classify.add_argument("posters", nargs="+", type=Path, metavar="POSTER", help="file or folder")
     classify.add_argument("--json", action="store_true", help="one JSON object a poster")
@@ -146,22 +150,33 @@ def classify(posters: Sequence[Path], network: Path, *, as_json: bool) -> int:
         kinds = ", ".join(PICTURES)
         raise StudyError(f"No pictures ({kinds}) in {', '.join(map(str, posters))}; name others.")
     reader = Classifier.load(network)
-    unread = 0
-    for start in range(0, len(files), 64):
-        part = files[start : start + 64]
-        for file, answer in zip(part, reader.classify(part), strict=True):
-            unread += "error" in answer
-            print(json.dumps({"file": str(file)} | answer) if as_json else line(file, answer))
+    unread: list[str] = []
+    hidden = len(files) <= AT_ONCE or not sys.stderr.isatty()
+    with tqdm(total=len(files), unit=" posters", disable=hidden) as bar:
+        for start in range(0, len(files), AT_ONCE):
+            part = files[start : start + AT_ONCE]
+            for file, answer in zip(part, reader.classify(part), strict=True):
+                if "error" in answer:
+                    unread.append(f"{file}: {answer['error']}")
+                told = {"file": str(file)} | answer
+                bar.write(json.dumps(told) if as_json else line(file, answer))
+            bar.update(len(part))
+    if unread:
+        print(
+            f"{len(unread)} of {len(files)} could not be read:", *unread, sep="\n", file=sys.stderr
+        )
     return 1 if unread else 0
 
 
 def line(file: Path, answer: Mapping[str, Any]) -> str:
     """Word a classified poster for people: its major genre, then the three likeliest genres."""
     if "error" in answer:
-        return f"{file}: not read, {answer['error']}"
+        return f"{file}  not read: {answer['error']}"
     likeliest = sorted(answer["scores"].items(), key=lambda item: -item[1])[:3]
     told = ", ".join(f"{genre} {score:.0%}" for genre, score in likeliest)
-    return f"{file}: {answer['major']} ({told})"
+    major = f"{answer['major']}?" if answer["abstain"] else answer["major"]
+    odd = f"  [{', '.join(answer['warnings'])}]" if answer["warnings"] else ""
+    return f"{file}  {major:<12}  {told}{odd}"
 
 
 def main(words: Sequence[str] | None = None) -> int:

@@ -54,9 +54,9 @@ def rgb(image: Image.Image) -> Image.Image:
     if image.getexif().get(ORIENTATION, 1) != 1:
         image = ImageOps.exif_transpose(image)
     if image.mode.startswith(("I", "F")):
-        values = np.asarray(image, dtype=np.float64)
-        top = 65535 if image.mode.startswith("I") else max(values.max(), 1e-12)
-        image = Image.fromarray((255 * (values / top).clip(0, 1)).astype(np.uint8))
+        values = np.array(image, dtype=np.float32)  # may be large: changed in place
+        values *= 255 / (65535 if image.mode.startswith("I") else max(values.max(), 1e-12))
+        image = Image.fromarray(np.nan_to_num(values, copy=False).clip(0, 255).astype(np.uint8))
     return image.convert("RGB")
 
 

@@ -458,12 +458,16 @@ def test_the_command_line_reads_files_and_folders_and_reports_what_it_cannot_rea
     (tmp_path / "posters" / "notes.txt").write_text("not asked for")
     call = ["classify", str(tmp_path / "posters"), "--network", str(saved)]
     assert __main__.main([*call, "--json"]) == 1
-    told = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    printed = capsys.readouterr()
+    told = [json.loads(line) for line in printed.out.splitlines()]
+    assert printed.err.splitlines()[0] == "1 of 3 could not be read:"
     assert [Path(one["file"]).name for one in told] == ["a.jpg", "c.png", "b.jpg"]
     assert told[1]["error"] == "not an image"
     assert told[0]["scores"] == told[2]["scores"]
     assert __main__.main([call[0], str(tmp_path / "posters" / "a.jpg"), *call[2:]]) == 0
-    assert f"a.jpg: {told[0]['major']} (" in capsys.readouterr().out
+    shown = capsys.readouterr().out
+    assert f"a.jpg  {told[0]['major']}" in shown
+    assert ("?" in shown) == told[0]["abstain"]
     (tmp_path / "empty").mkdir()
     assert __main__.main([call[0], str(tmp_path / "empty"), *call[2:]]) == 2
     assert "No pictures" in capsys.readouterr().err

@@ -147,6 +147,15 @@ def test_the_page_is_accessible_narrow_and_wide_light_and_dark(
     assert page.evaluate("document.documentElement.scrollWidth") <= width
 
 
+def test_a_network_of_drawn_posters_says_so_before_it_is_asked(page: Page) -> None:
+    expect(page.locator("#drawn")).to_be_hidden()
+    card = page.evaluate("fetch('/v1/model').then((answer) => answer.json())")
+    card["card"]["drawn"] = True
+    page.route("**/v1/model", lambda route: route.fulfill(json=card))
+    page.reload()
+    expect(page.locator("#drawn")).to_contain_text("films that do not exist")
+
+
 def test_a_service_that_is_gone_is_told(page: Page) -> None:
     page.route("**/v1/classify", lambda route: route.abort())
     page.set_input_files("#files", file("red.png", poster()))

@@ -2,6 +2,7 @@
 const at = (id) => document.getElementById(id);
 const percent = (share) => `${(100 * share).toFixed(share < 0.1 ? 1 : 0)} %`;
 const FEW = 6; // genres shown at first
+const FAINT = 0.1; // log odds; a map that nowhere reaches them stays pale
 let queue = Promise.resolve();
 
 async function ask(path, file) {
@@ -45,7 +46,7 @@ function bars(body, scores, genres, all) {
 
 function paint(canvas, map, genre) {
   const rows = map.length, columns = map[0].length;
-  const top = Math.max(...map.flat().map(Math.abs), 1e-6);
+  const top = Math.max(...map.flat().map(Math.abs), FAINT);
   const small = document.createElement("canvas");
   [small.width, small.height] = [columns, rows];
   const pen = small.getContext("2d");
@@ -169,7 +170,7 @@ for (const kind of ["dragover", "dragleave", "drop"]) {
 
 const { card, majors, model, book } = await (await fetch("/v1/model")).json();
 const told = [];
-if (card.drawn) told.push("It has learned from drawn posters of films that do not exist, for trying things out: of real posters it knows nothing.");
+at("drawn").hidden = !card.drawn;
 const right = card.measured?.balanced_top1;
 if (right) {
   told.push(`On films that it had not met, it names the right one of ${majors.length} major genres `
