@@ -79,6 +79,8 @@ def parser() -> argparse.ArgumentParser:
     serve.add_argument("--host", default="127.0.0.1", help="address to listen at (%(default)s)")
     serve.add_argument("--port", type=int, default=8000, help="port to listen at (%(default)s)")
     commands.add_parser("openapi", help="print the service's description of itself")
+    ship = commands.add_parser("ship", help="copy a run's networks to weights/, small enough")
+    ship.add_argument("--run", default="runs/published", help="the run (%(default)s)")
     for command in (classify, serve):
         command.add_argument(
             "--network",
@@ -137,6 +139,18 @@ def describe() -> int:
     return 0
 
 
+def ship(run: str) -> int:
+    """Copy the networks that answer people from a run to `weights/`."""
+    from postergenre import classifier
+
+    for name in ("custom_cnn_distilled", "vgg16"):
+        target = paths.project() / "weights" / name
+        classifier.ship(paths.need(run, name), target)
+        size = sum(file.stat().st_size for file in target.iterdir())
+        print(f"{target.relative_to(paths.project())}: {size / 1e6:.1f} MB")
+    return 0
+
+
 def classify(posters: Sequence[Path], network: Path, *, as_json: bool) -> int:
     """Print one line a poster; return 0, or 1 when a poster could not be read."""
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
@@ -187,6 +201,8 @@ def main(words: Sequence[str] | None = None) -> int:
             return classify(asked.posters, trained(asked.network), as_json=asked.json)
         if asked.command == "openapi":
             return describe()
+        if asked.command == "ship":
+            return ship(asked.run)
         if asked.command == "serve":
             return serve(trained(asked.network), host=asked.host, port=asked.port)
         from postergenre import book, study

@@ -33,6 +33,8 @@ DIFFERENCE = 0.05  # how far a score may lie from Keras's for a faster form to s
 AT_ONCE = 16  # posters a pass
 CHECKED = 300  # validation films on which the forms are compared
 NAME = "bundle.json"
+FEW = 10_000  # weights
+CHANGED = "changed.h5"  # what training has changed of VGG16, where it ships without model.keras
 
 
 @dataclass(frozen=True)
@@ -65,14 +67,14 @@ class Classifier:
             chosen = "keras"
         if not form and chosen == "keras" and not find_spec("keras"):
             chosen = "float"
-        file = folder / FORMATS[chosen]
+        file = _file(folder, chosen)
         if not file.is_file():
             raise MissingStep(
                 f"{folder} holds no trained network ({file.name} is missing). "
                 "03_custom_cnn and 04_vgg16_transfer write one into their run."
             )
         try:
-            network: Any = _keras(file) if chosen == "keras" else _Lite(file)
+            network: Any = _keras(file, told) if chosen == "keras" else _Lite(file)
             genres, size = network.genres, network.size
             fits = genres == len(told["vocabulary"]) == len(told["calibration"])
             fits = fits and genres == len(told["thresholds"])
@@ -102,7 +104,7 @@ class Classifier:
     @cached_property
     def model(self) -> "keras.Model":
         """Return the network as Keras knows it, whatever form answers."""
-        return _keras(self.folder / FORMATS["keras"]).model
+        return _keras(_file(self.folder, "keras"), _told(self.folder)).model
 
     def classify(self, posters: Sequence[bytes | Path]) -> list[dict[str, Any]]:
         """Return for each poster (bytes or path) what `read` says of it, and `warnings`.
@@ -239,10 +241,32 @@ class _Keras:
         return np.asarray(self.model.predict(posters, batch_size=AT_ONCE, verbose=0))
 
 
-def _keras(file: Path) -> _Keras:
+def _file(folder: Path, form: str) -> Path:
+    whole = folder / FORMATS[form]
+    return folder / CHANGED if form == "keras" and not whole.is_file() else whole
+
+
+def _keras(file: Path, told: Mapping[str, Any]) -> _Keras:
     import keras
 
-    return _Keras(keras.models.load_model(file, compile=False))
+    if file.name != CHANGED:
+        return _Keras(keras.models.load_model(file, compile=False))
+    import h5py
+
+    from postergenre import architectures
+
+    with h5py.File(file) as stored:
+        model = architectures.vgg16(
+            tuple(told["card"]["size"]),
+            len(told["vocabulary"]),
+            weights=told["card"]["weights"],
+            hidden=stored["logits/kernel"].shape[0],
+        )
+        for layer, weights in stored.items():
+            by_name = {weight.name: weight for weight in model.get_layer(layer).weights}
+            for name, values in weights.items():
+                by_name[name].assign(values[()].astype(np.float32))
+    return _Keras(model)
 
 
 class _quiet:  # noqa: N801
@@ -319,6 +343,41 @@ def save(
             "card": {**card, "measured": measured, "passing": result.plain()["coverage_at_85"]},
         },
     )
+
+
+def ship(folder: Path, target: Path) -> None:
+    """Copy a bundle to where it ships: a small one whole, VGG16 as what training changed of it.
+
+    Changed weights are in half precision, those of which a layer has few in single precision; the
+    others are in the file of ImageNet's weights that the card names.
+    """
+    told = _told(folder)
+    target.mkdir(parents=True, exist_ok=True)
+    if told["card"]["network"] != "vgg16":
+        for name in (NAME, *FORMATS.values()):
+            paths.write_bytes(target / name, (folder / name).read_bytes())
+        return
+    import h5py
+
+    from postergenre import architectures
+
+    model = _keras(_file(folder, "keras"), told).model
+    size, units = tuple(told["card"]["size"]), model.get_layer("hidden").units
+    base = architectures.vgg16(
+        size, len(told["vocabulary"]), weights=told["card"]["weights"], hidden=units
+    )
+    part = target / f"part-{CHANGED}"
+    with h5py.File(part, "w") as file:
+        for weight in model.weights:
+            layer = weight.path.rpartition("/")[0]
+            values = np.asarray(weight)
+            known = {one.name: one for one in base.get_layer(layer).weights}
+            if not np.array_equal(values, np.asarray(known[weight.name])):
+                kind = np.float16 if values.size > FEW else np.float32
+                file[f"{layer}/{weight.name}"] = values.astype(kind)
+    part.replace(target / CHANGED)
+    forms = {"keras": told["forms"]["keras"]}
+    paths.write_json(target / NAME, told | {"serves": "keras", "forms": forms})
 
 
 def compare(

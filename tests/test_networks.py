@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import h5py
 import keras
 import numpy as np
 import pandas as pd
@@ -336,7 +337,7 @@ def test_activations_have_the_shape_of_their_layer(network: keras.Model) -> None
     assert maps.min() >= 0
 
 
-def save(network: keras.Model, folder: Path) -> None:
+def save(network: keras.Model, folder: Path, card: dict[str, Any] | None = None) -> None:
     """Write the bundle of a network that tells two kinds of patches apart."""
     posters, truth = patches(60, seed=9)
     films = pd.DataFrame({"split": ["train", "validation", "test"] * 20})
@@ -351,7 +352,7 @@ def save(network: keras.Model, folder: Path) -> None:
         result,
         vocabulary=genres,
         majors=genres,
-        card={"network": "patches"},
+        card=card or {"network": "patches"},
         check=(posters, truth),
     )
 
@@ -473,6 +474,41 @@ def test_the_command_line_reads_files_and_folders_and_reports_what_it_cannot_rea
     assert "No pictures" in capsys.readouterr().err
     assert __main__.main([*call[:2], "--network", str(tmp_path / "empty")]) == 2
     assert "holds no trained network" in capsys.readouterr().err
+
+
+def test_vgg16_ships_as_what_training_has_changed_of_it(tmp_path: Path) -> None:
+    weights = "weights/vgg16_imagenet_notop_fp16.h5"
+    network = architectures.vgg16(SIZE, 2, weights=weights, hidden=16)
+    posters, _ = patches(60, seed=9)
+    features, _ = architectures.frozen(network).predict(posters, verbose=0)
+    architectures.standardise(network, features)
+    kernel = network.get_layer("block5_conv2").kernel
+    kernel.assign(kernel * 1.1)
+    card = {"network": "vgg16", "weights": weights, "size": list(SIZE)}
+    save(network, tmp_path / "run", card)
+    classifier.ship(tmp_path / "run", tmp_path / "ships")
+    assert {file.name for file in (tmp_path / "ships").iterdir()} == {"bundle.json", "changed.h5"}
+    with h5py.File(tmp_path / "ships" / "changed.h5") as file:
+        assert {"block5_conv2", "hidden", "logits", "standardise"} == set(file)
+    shipped = classifier.Classifier.load(tmp_path / "ships")
+    expected = classifier.Classifier.load(tmp_path / "run", form="keras").score(posters)
+    assert shipped.form == "keras"
+    np.testing.assert_allclose(shipped.score(posters), expected, atol=5e-3)
+    assert shipped.model.get_layer("block5_conv2").kernel.shape == kernel.shape
+
+
+def test_vgg16_answers_in_8_bits_though_its_features_differ_in_scale(tmp_path: Path) -> None:
+    keras.utils.set_random_seed(3)
+    network = architectures.vgg16(
+        SIZE, 2, weights="weights/vgg16_imagenet_notop_fp16.h5", hidden=16
+    )
+    posters, _ = patches(60, seed=9)
+    features, _ = architectures.frozen(network).predict(posters, verbose=0)
+    assert features.std(axis=0).max() > 1000 * np.quantile(features.std(axis=0), 0.2)
+    architectures.standardise(network, features)
+    save(network, tmp_path)
+    forms = paths.read_json(tmp_path / "bundle.json")["forms"]
+    assert forms["int8"]["largest_difference"] < 0.25  # 0.5 where standardisation is folded in
 
 
 def test_the_network_that_ships_is_the_published_one() -> None:
