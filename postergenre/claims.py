@@ -93,6 +93,26 @@ def agreement_sentence(table: pd.DataFrame, *, films: int) -> str:
     )
 
 
+def doubling_sentence(curve: pd.Series) -> str:
+    """Tell in one sentence what the last doubling of the training films (the index) brought."""
+    gain = curve.iloc[-1] - curve.iloc[-2]
+    return (
+        f"Going from {curve.index[-2]:,} to {curve.index[-1]:,} training films raises the macro AUROC "
+        f"of a linear reading of VGG16's features by {gain:.3f}, to {curve.iloc[-1]:.3f}."
+    )
+
+
+def archives_sentence(table: pd.DataFrame) -> str:
+    """Tell in one sentence how far a reader of one archive falls behind on the others' pictures."""
+    if table.empty:
+        return "All pictures of this run come from one archive, so archives cannot be told apart."
+    row = table.loc["the others"]
+    return (
+        "Asked about pictures of other archives, a reader that has learned from the largest alone is "
+        f"{row['value']:.3f} behind in macro AUROC ({row['low']:.3f} to {row['high']:.3f})."
+    )
+
+
 def told(run: str, number: str) -> dict[str, float]:
     """Return one number of the chapters before, such as `milliseconds`, by network."""
     found = {}

@@ -164,6 +164,20 @@ def coverage(curves: dict[str, pd.DataFrame], *, base: float, ax: Axes | None = 
     return ax
 
 
+def more_films(curve: pd.DataFrame, *, measured: Sequence[int], ax: Axes | None = None) -> Axes:
+    """Draw a measure over numbers of training films, with its intervals: measured, then carried on."""
+    ax = _axes(ax)
+    seen, ahead = curve.loc[list(measured)], curve.drop(index=list(measured)[:-1])
+    ax.fill_between(curve.index, curve["low"], curve["high"], color="C0", alpha=0.15, linewidth=0)
+    ax.plot(seen.index, seen["value"], marker="o", label="measured")
+    ax.plot(ahead.index, ahead["value"], color="C0", linestyle="--", label="carried on")
+    ax.set(xscale="log", xlabel="training films", ylabel="macro AUROC")
+    ax.set_xticks(curve.index, [f"{size:,}" for size in curve.index], rotation=45)
+    ax.minorticks_off()
+    ax.legend(loc="upper left")
+    return ax
+
+
 def pictures(
     images: NDArray[np.generic], titles: Sequence[str], *, columns: int = 6, cmap: str = "viridis"
 ) -> Figure:

@@ -7,6 +7,7 @@ from itertools import combinations
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
+from scipy.optimize import curve_fit
 from scipy.stats import binomtest
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import (
@@ -57,6 +58,39 @@ def _best_cut(expected: NDArray[np.bool_], given: Scores) -> float:
     return float(cuts[int(np.argmax(f1[:-1]))])
 
 
+def macro_auroc(truth: Truth, scores: Scores) -> float:
+    """Return the AUROC averaged over genres, without those that no film here carries, or every film."""
+    seen = _seen(truth)
+    return float(roc_auc_score(truth[:, seen], scores[:, seen]))
+
+
+def _seen(truth: Truth) -> NDArray[np.bool_]:
+    return np.asarray(truth.any(axis=0) & ~truth.all(axis=0))
+
+
+def carried_on(
+    sizes: Sequence[int], values: Sequence[float], ahead: Sequence[int]
+) -> NDArray[np.float64]:
+    """Return the values that a learning curve through `values` at `sizes` expects at the sizes `ahead`.
+
+    The curve is limit - gap * size ** -rate, as Cortes et al. (NeurIPS 1993) found it, by least
+    squares, with a limit of 1 at most.
+    """
+    if len(sizes) < 3:
+        return np.full(len(ahead), np.nan)
+
+    def law(
+        size: NDArray[np.float64], limit: float, gap: float, rate: float
+    ) -> NDArray[np.float64]:
+        return limit - gap * (size / sizes[-1]) ** -rate
+
+    begin = (min(values[-1] + 0.02, 0.99), 0.05, 0.4)
+    (limit, gap, rate), _ = curve_fit(
+        law, np.array(sizes, float), values, begin, bounds=((0, 0, 0.02), (1, 1, 3))
+    )
+    return np.asarray(law(np.array(ahead, float), limit, gap, rate))
+
+
 def multilabel(
     truth: Truth, chances: Scores, cuts: NDArray[np.floating], together: float = 0.5
 ) -> dict[str, float]:
@@ -67,11 +101,11 @@ def multilabel(
     answers that are right) with what is likelier. hit@k is the share of films with a right genre
     among the k likeliest. A genre that no film here carries is left out of AUROC and mAP.
     """
-    seen = truth.any(axis=0) & ~truth.all(axis=0)
+    seen = _seen(truth)
     ranks = np.argsort(-chances, axis=1, kind="stable")
     hits = np.take_along_axis(truth, ranks[:, :3], axis=1)
     return {
-        "macro_auroc": float(roc_auc_score(truth[:, seen], chances[:, seen])),
+        "macro_auroc": macro_auroc(truth, chances),
         "map": float(average_precision_score(truth[:, seen], chances[:, seen])),
         "macro_f1": float(f1_score(truth, chances >= cuts, average="macro", zero_division=0)),
         "micro_f1": float(f1_score(truth, chances >= together, average="micro", zero_division=0)),

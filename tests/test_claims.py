@@ -146,3 +146,12 @@ def test_two_sources_are_compared_where_both_are_known_and_nowhere_else() -> Non
     none = metrics.agreement(first[:0], second[:0], ["War", "Drama"])
     assert none["films"].tolist() == [0, 0]
     assert "cannot be told" in claims.agreement_sentence(none, films=0)
+
+
+def test_what_more_films_bring_and_what_archives_cost_is_told_in_a_sentence() -> None:
+    curve = pd.Series([0.6, 0.7, 0.75], index=[1000, 2000, 4000])
+    assert "from 2,000 to 4,000 training films" in claims.doubling_sentence(curve)
+    assert "by 0.050, to 0.750" in claims.doubling_sentence(curve)
+    assert "one archive" in claims.archives_sentence(pd.DataFrame())
+    table = pd.DataFrame({"value": [0.021], "low": [0.01], "high": [0.03]}, index=["the others"])
+    assert "0.021 behind in macro AUROC (0.010 to 0.030)" in claims.archives_sentence(table)

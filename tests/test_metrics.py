@@ -207,3 +207,19 @@ def test_hits_are_counted_part_by_part_with_an_interval() -> None:
 def test_two_equal_sources_agree_fully() -> None:
     table = metrics.agreement(TRUTH, TRUTH, ["a", "b", "c"])
     assert (table[["precision", "recall", "kappa"]] == 1).all(axis=None)
+
+
+def test_a_learning_curve_is_carried_on_by_its_own_law() -> None:
+    sizes, ahead = [500, 1000, 2000, 4000, 8000], [16_000, 100_000]
+
+    def law(size: int) -> float:
+        return 0.8 - 0.9 * size**-0.35
+
+    found = metrics.carried_on(sizes, [law(size) for size in sizes], ahead)
+    np.testing.assert_allclose(found, [law(size) for size in ahead], atol=1e-4)
+    assert np.isnan(metrics.carried_on(sizes[:2], [0.6, 0.7], ahead)).all()
+
+
+def test_macro_auroc_leaves_out_what_no_film_carries() -> None:
+    truth = np.array([[1, 0], [0, 0], [1, 0], [0, 0]], dtype=bool)
+    assert metrics.macro_auroc(truth, np.array([[0.9, 0], [0.8, 1], [0.7, 0], [0.1, 1]])) == 0.75
