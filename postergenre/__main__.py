@@ -1,6 +1,7 @@
 """The command line: run the study, build its book, classify posters, serve a network."""
 
 import argparse
+import io
 import json
 import os
 import sys
@@ -22,7 +23,7 @@ NETWORKS = (
     "runs/demo/custom_cnn",
 )
 AT_ONCE = 64  # posters read before the first of them is answered
-PICTURES = (".jpg", ".jpeg", ".png", ".webp", ".gif", ".bmp", ".tif", ".tiff")
+PICTURES = (".jpg", ".jpeg", ".png", ".webp")
 
 
 def parser() -> argparse.ArgumentParser:
@@ -107,8 +108,6 @@ def trained(given: Path | None) -> Path:
 def serve(network: Path, *, host: str, port: int) -> int:
     """Answer over HTTP until stopped; what was taken is answered first."""
     try:
-        import uvicorn
-
         from postergenre import server
     except ImportError as error:
         raise StudyError(
@@ -119,15 +118,10 @@ def serve(network: Path, *, host: str, port: int) -> int:
 
     reader = Classifier.load(network)
     app = server.create(reader, book=paths.project() / "_build" / "html")
-    print(f"{network.name} ({reader.form}) answers at http://{host}:{port}/", flush=True)
-    uvicorn.run(
-        app,
-        host=host,
-        port=port,
-        log_level="warning",
-        server_header=False,
-        timeout_graceful_shutdown=30,
-    )
+    with server.listen(host, port) as place:
+        shown, taken = f"[{host}]" if ":" in host else host, place.getsockname()[1]
+        print(f"{network.name} ({reader.form}) answers at http://{shown}:{taken}/", flush=True)
+        server.run(app, place)
     return 0
 
 
@@ -158,8 +152,11 @@ def classify(posters: Sequence[Path], network: Path, *, as_json: bool) -> int:
 
     files: list[Path] = []
     for poster in posters:
-        inside = sorted(poster.rglob("*")) if poster.is_dir() else [poster]
-        files += [file for file in inside if file == poster or file.suffix.lower() in PICTURES]
+        if poster.is_dir():
+            inside = [file for file in poster.rglob("*") if file.suffix.lower() in PICTURES]
+            files += sorted(file for file in inside if file.is_file())
+        else:
+            files.append(poster)
     if not files:
         kinds = ", ".join(PICTURES)
         raise StudyError(f"No pictures ({kinds}) in {', '.join(map(str, posters))}; name others.")
@@ -184,18 +181,21 @@ def classify(posters: Sequence[Path], network: Path, *, as_json: bool) -> int:
 
 def line(file: Path, answer: Mapping[str, Any]) -> str:
     """Word a classified poster for people: its major genre, then the three likeliest genres."""
+    name = "".join(letter if letter.isprintable() else "?" for letter in str(file))
     if "error" in answer:
-        return f"{file}  not read: {answer['error']}"
+        return f"{name}  not read: {answer['error']}"
     likeliest = sorted(answer["scores"].items(), key=lambda item: -item[1])[:3]
     told = ", ".join(f"{genre} {score:.0%}" for genre, score in likeliest)
     major = f"{answer['major']}?" if answer["abstain"] else answer["major"]
     odd = f"  [{', '.join(answer['warnings'])}]" if answer["warnings"] else ""
-    return f"{file}  {major:<12}  {told}{odd}"
+    return f"{name}  {major:<12}  {told}{odd}"
 
 
 def main(words: Sequence[str] | None = None) -> int:
     """Do what is asked; return 0, 1 (a notebook failed), 2 (refused) or 130 (Ctrl-C)."""
     asked = parser().parse_args(words)
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace")  # a name may hold any bytes
     try:
         if asked.command == "classify":
             return classify(asked.posters, trained(asked.network), as_json=asked.json)
@@ -226,8 +226,12 @@ def main(words: Sequence[str] | None = None) -> int:
     except StudyError as error:
         print(error, file=sys.stderr)
         return error.status
+    except BrokenPipeError:  # whoever read our answers has heard enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
     except KeyboardInterrupt:
-        print("\nStopped. What is finished is kept; call again and it goes on.", file=sys.stderr)
+        more = " What is finished is kept; call again and it goes on."
+        print("\nStopped." + (more if asked.command == "study" else ""), file=sys.stderr)
         return 130
 
 

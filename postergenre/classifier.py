@@ -1,7 +1,6 @@
 """A trained bundle: a poster in, genres out. TensorFlow is loaded only where LiteRT cannot serve."""
 
 import io
-import json
 import math
 import os
 import threading
@@ -61,7 +60,7 @@ class Classifier:
         """
         told = _told(folder)
         chosen = form or told.get("serves", "keras")
-        if chosen not in FORMATS:
+        if chosen not in list(FORMATS):
             raise StudyError(f"A network has the forms {', '.join(FORMATS)}; {chosen!r} came.")
         if not form and not find_spec("ai_edge_litert"):
             chosen = "keras"
@@ -76,14 +75,12 @@ class Classifier:
         try:
             network: Any = _keras(file, told) if chosen == "keras" else _Lite(file)
             genres, size = network.genres, network.size
-            fits = genres == len(told["vocabulary"]) == len(told["calibration"])
-            fits = fits and genres == len(told["thresholds"])
         except (ValueError, OSError, RuntimeError, KeyError) as error:
             reason = str(error).splitlines()[0] if str(error) else type(error).__name__
             raise StudyError(
                 f"{file} cannot be read as a network ({reason}). Train the network again."
             ) from None
-        if not fits:
+        if genres != len(told["vocabulary"]):
             raise StudyError(
                 f"The bundle {folder} does not fit together: its network answers {genres} genres, "
                 f"its vocabulary has {len(told['vocabulary'])}. Train the network again."
@@ -293,15 +290,34 @@ def _told(folder: Path) -> dict[str, Any]:
     try:
         told = paths.read_json(file)
         missing = needed - set(told)
-    except (json.JSONDecodeError, UnicodeDecodeError, TypeError):
-        missing = needed
-        told = {}
-    if missing:
+        wrong = "" if missing else _wrong(told)
+    except (ValueError, TypeError, AttributeError, RecursionError):
+        missing, wrong = needed, ""
+    if missing or wrong:
+        wrong = wrong or ", ".join(sorted(missing))
         raise StudyError(
-            f"{file} is not the description of a network: {', '.join(sorted(missing))} expected. "
+            f"{file} is not the description of a network: {wrong} expected. "
             "Train the network again."
         )
     return dict(told)
+
+
+def _wrong(told: Mapping[str, Any]) -> str:
+    """Return what the description of a network should have and does not, or nothing."""
+    genres, majors, sure = told["vocabulary"], told["majors"], told.get("sure")
+    if not (isinstance(genres, list) and all(isinstance(genre, str) for genre in genres)):
+        return "a vocabulary of words"
+    if len(set(genres)) != len(genres):
+        return "a vocabulary without repetition"
+    if not (isinstance(majors, list) and majors and set(majors) <= set(genres)):
+        return "majors out of the vocabulary"
+    for name, shape in {"thresholds": (len(genres),), "calibration": (len(genres), 2)}.items():
+        values = np.asarray(told[name])
+        if values.dtype.kind not in "if" or values.shape != shape or not np.isfinite(values).all():
+            return f"{name} of {shape} numbers"
+    if sure is not None and not isinstance(sure, (int, float)):
+        return "a number as sure"
+    return "" if isinstance(told["card"], dict) else "a card of names and values"
 
 
 def save(

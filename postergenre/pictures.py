@@ -5,13 +5,15 @@ import warnings
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL import Image, ImageFile, ImageOps, UnidentifiedImageError
 
 Size = tuple[int, int]  # height, width in pixels
 
-FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF")
+FORMATS = ("JPEG", "PNG", "WEBP")  # what posters come in; each decoder more is one more to attack
 SMALLEST = 60  # pixels, the shorter side
-LARGEST = 50_000_000  # pixels in all
+LARGEST = 30_000_000  # pixels in all
+SCANNED = 1_000_000_000  # pixels over all scans of a JPEG: fifteen scans of a large one, and more
+EXIF = 300  # blocks of it in a JPEG, 65,536 bytes in other pictures: more is no camera's
 ASPECTS = (0.5, 0.9)  # width over height; a one-sheet is 0.667
 ORIENTATION = 0x0112  # the EXIF tag
 
@@ -36,8 +38,7 @@ def read(data: bytes) -> Image.Image:
             # An oversized image is an answer here, not a warning.
             warnings.simplefilter("ignore")
             opened = Image.open(io.BytesIO(data), formats=FORMATS)
-            if opened.width * opened.height > LARGEST:
-                raise PictureError("size", "too large")
+            _bound(opened, data)
             return rgb(opened)
     except PictureError:
         raise
@@ -49,8 +50,23 @@ def read(data: bytes) -> Image.Image:
         raise PictureError("broken", "broken image") from None
 
 
+def _bound(image: Image.Image, data: bytes) -> None:
+    """Refuse what would take long to decode; a few bytes can ask for hours of work."""
+    pixels = image.width * image.height
+    if pixels > LARGEST:
+        raise PictureError("size", "too large")
+    if image.format in ("JPEG", "MPO"):
+        scans, blocks = data.count(b"\xff\xda"), data.count(b"Exif\0\0")
+        if scans * pixels > SCANNED or blocks > EXIF or data.count(b"\xff\xff") > 100_000:
+            raise PictureError("size", "too large")
+    elif len(image.info.get("exif", b"")) > 65_536:
+        raise PictureError("size", "too large")
+
+
 def rgb(image: Image.Image) -> Image.Image:
     """Return a picture as upright RGB; 16 bits and floating point are brought to 8 bits."""
+    if image.mode == "RGB" and not isinstance(image, ImageFile.ImageFile):
+        return image  # decoded before
     if image.getexif().get(ORIENTATION, 1) != 1:
         image = ImageOps.exif_transpose(image)
     if image.mode.startswith(("I", "F")):

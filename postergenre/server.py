@@ -1,15 +1,18 @@
 """The service: posters in over HTTP, genres out, with a page for people. No poster is kept."""
 
 import asyncio
+import socket
 import time
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from types import FrameType
 from typing import Any
 
 import numpy as np
+import uvicorn
 from fastapi import FastAPI, Request
 from fastapi.openapi.docs import get_swagger_ui_html
 from fastapi.responses import FileResponse, HTMLResponse, JSONResponse, Response
@@ -31,10 +34,12 @@ from starlette.requests import ClientDisconnect
 
 from postergenre import __version__, pictures
 from postergenre.classifier import AT_ONCE, Classifier, Posters, covered
+from postergenre.errors import StudyError
 
+SLICE = 65_536  # bytes of a form that are parsed at once
 PAGE = Path(__file__).parent / "page"
 PROBLEM = "application/problem+json"
-TYPES = "multipart/form-data, image/jpeg, image/png, image/webp, image/gif, image/bmp, image/tiff"
+TYPES = "multipart/form-data, image/jpeg, image/png, image/webp"
 HEADERS = {
     "X-Content-Type-Options": "nosniff",
     "Referrer-Policy": "no-referrer",
@@ -141,7 +146,8 @@ def unreadable(error: pictures.PictureError) -> Problem:
     detail = {
         "empty": "The file is empty; send a picture.",
         "type": f"The file is no picture that is read here; send {what}.",
-        "size": f"The picture has more than {pictures.LARGEST:,} pixels; send a smaller one.",
+        "size": f"The picture has more than {pictures.LARGEST:,} pixels, or takes as long to decode; "
+        "send a smaller one.",
         "broken": "The picture breaks off or contradicts itself; send a whole one.",
     }[error.kind]
     return Problem(UNREADABLE[error.kind], str(error).capitalize(), detail)
@@ -235,7 +241,7 @@ async def body(request: Request, limits: Limits) -> bytes:
         413, "Too long", f"A request may have {limits.body:,} bytes; send fewer or smaller posters."
     )
     told = request.headers.get("content-length", "")
-    if told.isdecimal() and int(told) > limits.body:
+    if told.isdecimal() and (len(told) > 18 or int(told) > limits.body):
         raise too_long
     parts, length = [], 0
     try:
@@ -256,23 +262,41 @@ async def body(request: Request, limits: Limits) -> bytes:
     return b"".join(parts)
 
 
+class _Form(MultiPartParser):
+    """A form whose names are UTF-8, whatever it says, and that knows whether it came whole."""
+
+    whole = False
+
+    def on_part_begin(self) -> None:
+        self._charset = "utf-8"  # some of Python's codecs take minutes for a megabyte
+        super().on_part_begin()
+
+    def on_end(self) -> None:
+        self.whole = True
+        super().on_end()
+
+
 async def posters(request: Request, limits: Limits) -> list[tuple[str, bytes]]:
     """Return the (name, bytes) of the posters in a request: a form's files, or the body itself."""
     kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
     if kind.startswith("image/"):
         return [("", await body(request, limits))]
     if kind != "multipart/form-data":
-        came = kind or "no content type"
+        came = kind[:100] or "no content type"
         raise Problem(415, "Unsupported media type", f"Send {TYPES}; {came} came.")
     data = await body(request, limits)
 
-    async def once() -> AsyncGenerator[bytes, None]:
-        yield data
+    async def slices() -> AsyncGenerator[bytes, None]:
+        for start in range(0, len(data), SLICE):
+            yield data[start : start + SLICE]
+            await asyncio.sleep(0)  # others go on in between
+        if not parser.whole:
+            raise MultiPartException("The form breaks off before its end; send it again")
 
     try:
-        parser = MultiPartParser(
+        parser = _Form(
             Headers(raw=request.headers.raw),
-            once(),
+            slices(),
             max_files=limits.files,
             max_fields=limits.files,
         )
@@ -365,7 +389,6 @@ def create(
         for many in (1, AT_ONCE):  # the first pass of each size is slow
             await asyncio.to_thread(reader.score, np.zeros((many, *reader.size, 3), np.uint8))
         worker = asyncio.create_task(desk.work())
-        app.state.desk = desk
         yield
         await desk.close(limits.seconds)
         worker.cancel()
@@ -377,7 +400,9 @@ def create(
         lifespan=life,
         docs_url=None,
         redoc_url=None,
+        redirect_slashes=False,
     )
+    app.state.desk = desk
 
     @app.middleware("http")
     async def tell(request: Request, go: Callable[[Request], Awaitable[Response]]) -> Response:
@@ -386,6 +411,9 @@ def create(
             response = await go(request)
         except Problem as problem:  # raised before a route was found
             response = answer_problem(problem)
+        except Exception:
+            asked.labels(getattr(request.scope.get("route"), "path", "other"), 500).inc()
+            raise
         route = getattr(request.scope.get("route"), "path", "other")
         asked.labels(route, response.status_code).inc()
         took.labels(route).observe(time.perf_counter() - began)
@@ -438,10 +466,14 @@ def create(
         async with desk.request():
             found = await posters(request, limits)
             began = time.perf_counter()
+            turn = asyncio.Semaphore(1)  # of two threads, one is left to others
 
             async def one(name: str, data: bytes) -> Answer | Unread:
                 try:
-                    picture, warnings = await see(data)
+                    async with turn:
+                        if await request.is_disconnected():
+                            raise Problem(400, "Broken off", "Nobody waits for the answer.")
+                        picture, warnings = await see(data)
                 except Problem as problem:
                     if len(found) == 1:
                         raise
@@ -522,6 +554,43 @@ def create(
     if book and shown:
         app.mount("/book", StaticFiles(directory=book, html=True))
     return app
+
+
+class _Service(uvicorn.Server):
+    """A server that refuses what comes over open connections as soon as it is told to end."""
+
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        self.config.app.state.desk.closing = True  # type: ignore[union-attr]
+        super().handle_exit(sig, frame)
+
+
+def listen(host: str, port: int) -> socket.socket:
+    """Take a port, or say why it cannot be had; 0 takes any that is free."""
+    place = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET)
+    place.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        place.bind((host, port))
+    except (OSError, OverflowError) as error:
+        place.close()
+        reason = getattr(error, "strerror", None) or error
+        raise StudyError(
+            f"{host}, port {port} cannot be listened at ({reason}). Choose another with --host or "
+            "--port, from 0 (any that is free) to 65535."
+        ) from None
+    return place
+
+
+def run(app: FastAPI, place: socket.socket) -> None:
+    """Answer at a port until told to end; what was taken is answered first, for 30 s at most."""
+    config = uvicorn.Config(
+        app,
+        log_level="warning",
+        server_header=False,
+        timeout_graceful_shutdown=30,
+        http="h11",  # it bounds the size of headers, which httptools does not
+        ws="none",
+    )
+    _Service(config).run(sockets=[place])
 
 
 def _since(began: float) -> float:

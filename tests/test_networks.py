@@ -432,12 +432,25 @@ def test_a_bundle_that_does_not_fit_together_is_refused(saved: Path, tmp_path: P
     told = paths.read_json(file)
     with pytest.raises(StudyError, match="the forms float, int8, keras; 'onnx' came"):
         classifier.Classifier.load(tmp_path, form="onnx")
-    paths.write_json(file, told | {"vocabulary": ["Red"]})
+    three = {"vocabulary": ["Red", "Blue", "Green"], "thresholds": [0.5] * 3}
+    paths.write_json(file, told | three | {"calibration": [[1.0, 0.0]] * 3})
     with pytest.raises(StudyError, match="does not fit together"):
         classifier.Classifier.load(tmp_path)
     paths.write_json(file, {name: told[name] for name in told if name != "calibration"})
     with pytest.raises(StudyError, match="calibration expected"):
         classifier.Classifier.load(tmp_path)
+    for spoiled in (
+        {"majors": []},
+        {"majors": ["Green"]},
+        {"vocabulary": ["Red", "Red"]},
+        {"thresholds": ["a", "b"]},
+        {"calibration": [[1.0, float("nan")], [1.0, 0.0]]},
+        {"sure": "very"},
+        {"card": [1]},
+    ):
+        paths.write_json(file, told | spoiled)
+        with pytest.raises(StudyError, match="not the description"):
+            classifier.Classifier.load(tmp_path)
     file.write_text(file.read_text()[:50])
     with pytest.raises(StudyError, match="not the description of a network"):
         classifier.Classifier.load(tmp_path)

@@ -34,6 +34,7 @@ from schemathesis.specs.openapi.checks import (
 )
 
 from postergenre import __version__, classifier, paths, pictures, server
+from postergenre.errors import StudyError
 
 GENRES = ["Comedy", "Horror", "Western"]
 
@@ -163,7 +164,7 @@ def bomb() -> bytes:
         ({"files": form(b"<html>")}, 415, "JPEG, PNG"),
         ({"files": form(b"")}, 422, "empty"),
         ({"files": form(jpeg(1)[:700])}, 422, "breaks off"),
-        ({"files": form(bomb())}, 413, "50,000,000 pixels"),
+        ({"files": form(bomb())}, 413, "30,000,000 pixels"),
         ({"content": b"0" * 3_000_000, "headers": {"Content-Type": "image/png"}}, 413, "bytes"),
         ({"content": b"x"}, 415, "no content type came"),
         ({"json": {"poster": "http://elsewhere/p.jpg"}}, 415, "application/json came"),
@@ -223,6 +224,47 @@ def test_paths_and_methods_that_do_not_exist_are_problems_too(client: TestClient
         response = client.get(path)
         assert response.status_code == 404
         assert response.headers["content-type"] == "application/problem+json"
+
+
+def test_a_form_that_breaks_off_is_refused_and_not_half_answered(client: TestClient) -> None:
+    part = b'--x\r\nContent-Disposition: form-data; name="posters"; filename="a.png"\r\n\r\n'
+    whole = part + poster() + b"\r\n" + part + poster() + b"\r\n--x--\r\n"
+    boundary = {"Content-Type": "multipart/form-data; boundary=x"}
+    assert client.post("/v1/classify", content=whole, headers=boundary).status_code == 200
+    for cut in (len(whole) // 2 - 30, len(whole) // 2 + 30, len(whole) - 10):
+        response = client.post("/v1/classify", content=whole[:cut], headers=boundary)
+        assert (response.status_code, response.json()["title"]) == (400, "Broken form")
+
+
+def test_a_forms_charset_costs_no_time(client: TestClient) -> None:
+    text = b"a" * 100_000 + b"-" + b"a" * 100_000
+    field = b'--x\r\nContent-Disposition: form-data; name="a"\r\n\r\n' + text + b"\r\n--x--\r\n"
+    kind = {"Content-Type": "multipart/form-data; boundary=x; charset=punycode"}
+    began = time.monotonic()
+    assert client.post("/v1/classify", content=field, headers=kind).status_code == 422
+    assert time.monotonic() - began < 1
+
+
+def test_few_bytes_that_ask_for_hours_of_decoding_are_refused_at_once() -> None:
+    sink = io.BytesIO()
+    Image.new("L", (5000, 5000)).save(sink, "JPEG", progressive=True)
+    data = sink.getvalue()
+    place = data.rindex(b"\xff\xda")
+    began = time.monotonic()
+    for hostile_ in (data[:place] + data[place:-2] * 100, jpeg(1)[:2] + b"\xff" * 200_000):
+        with pytest.raises(pictures.PictureError):
+            pictures.read(hostile_)
+    assert time.monotonic() - began < 1
+    assert pictures.read(data).size == (5000, 5000)
+
+
+def test_a_port_that_cannot_be_had_is_told() -> None:
+    with socket.socket() as place:
+        place.bind(("127.0.0.1", 0))
+        place.listen()
+        for port in (place.getsockname()[1], 99_999):
+            with pytest.raises(StudyError, match="cannot be listened at"):
+                server.listen("127.0.0.1", port)
 
 
 def test_a_body_that_comes_too_slowly_is_given_up() -> None:
@@ -377,7 +419,7 @@ def hostile() -> Iterator[tuple[str, bytes]]:
     rng = np.random.default_rng(0)
     noise = Image.fromarray(rng.integers(0, 255, (150, 100, 3), dtype=np.uint8))
     whole: dict[str, bytes] = {}
-    for kind in pictures.FORMATS:
+    for kind in (*pictures.FORMATS, "GIF", "BMP", "TIFF"):
         sink = io.BytesIO()
         noise.save(sink, kind)
         whole[kind] = sink.getvalue()
