@@ -61,8 +61,6 @@ def decoded(run: str, population: pd.DataFrame, size: tuple[int, int]) -> np.nda
     """Return the posters as an array in memory, so that decoding costs neither side anything."""
     from PIL import Image
 
-    from postergenre import paths
-
     folder = paths.run_directory(run)
     return np.stack([pictures.resize(Image.open(folder / p), size) for p in population["poster"]])
 
