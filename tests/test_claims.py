@@ -146,3 +146,12 @@ def test_two_sources_are_compared_where_both_are_known_and_nowhere_else() -> Non
     none = metrics.agreement(first[:0], second[:0], ["War", "Drama"])
     assert none["films"].tolist() == [0, 0]
     assert "cannot be told" in claims.agreement_sentence(none, films=0)
+
+
+def test_what_one_source_would_score_on_the_other_is_told_or_cannot_be() -> None:
+    found = {"macro_f1": 0.8, "micro_f1": 0.85, "same": 0.5}
+    told = claims.sources_ceiling(found, films=4)
+    assert "a macro F1 of 0.80 and a micro F1 of 0.85" in told
+    assert "exactly IMDb's genres on 50% of these films" in told
+    assert "nobody can tell" in claims.sources_ceiling(found, films=0)
+    assert "nobody can tell" in claims.sources_ceiling(dict.fromkeys(found, np.nan), films=4)
