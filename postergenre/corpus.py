@@ -403,6 +403,19 @@ def _renamed(row: Mapping[str, Any], names: Mapping[str, str]) -> dict[str, Any]
     return {**row, **{ours: row.get(theirs) for ours, theirs in names.items()}}
 
 
+def funnel(told: Mapping[str, Any]) -> pd.Series:
+    """Return the films of each step from discovered to kept, from what `provenance` tells."""
+    steps = {}
+    if "discovered" in told:
+        steps["shown in TMDB's lists"] = told["discovered"]
+        steps["counted there, but never shown"] = told["never_shown"]
+        steps["beyond the limit"] = max(0, told["discovered"] - told["query"]["limit"])
+    steps["asked for"] = told["found"]
+    steps |= told["dropped"]
+    steps["with a usable poster"] = told["kept"]
+    return pd.Series(steps, name="films")
+
+
 def from_parquet(source: Path, *, limit: int | None = None) -> Iterator[Triple]:
     """Yield films from Parquet files with an `image` column of `{bytes, path}`, or of bytes.
 
