@@ -1,5 +1,6 @@
 """The doors through which films come in: the demo studio, TMDB, Parquet files, a CSV with pictures."""
 
+import time
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
@@ -17,6 +18,7 @@ from postergenre.errors import SourceError
 DEMO_TERMS = "Drawn by this project's demo studio; the films do not exist. CC BY 4.0."
 OWN_TERMS = "Posters and data are their owners'; showing them is for you to clear."
 STALE = timedelta(days=150)  # after which a refresh asks again; TMDB lets data be kept six months
+LISTED = 86_400  # seconds for which the lists of a refresh that was stopped are as good as new
 
 
 @dataclass
@@ -110,6 +112,8 @@ def refresh(run: str) -> dict[str, int]:
     before, now = folder / "discovery.jsonl", folder / "discovery.new.jsonl"
     rows = corpus.journal(run)
     client_of = {"demo": _demo_client, "tmdb": _tmdb_client}[query["source"]]
+    if now.exists() and time.time() - now.stat().st_mtime > LISTED:
+        now.unlink()  # of a refresh that was stopped long ago
     with client_of(run, query["limit"]) as (client, _):
         with closing(corpus.Notes(before)) as old, closing(corpus.Notes(now)) as seen:
             listed = dict(film for page in old.values() for film in page["films"])
@@ -171,7 +175,7 @@ def _tmdb_client(run: str, limit: int) -> Iterator[tuple[tmdb.Client, dict[str, 
 
 
 def _discover(client: tmdb.Client, asked: dict[str, Any], seen: corpus.Notes) -> tmdb.Found:
-    with tqdm(desc="discovered", unit=" films") as bar:
+    with tqdm(desc="discovered", unit=" films") as bar, corpus.usable("The run directory"):
 
         def progress(films: int) -> None:
             bar.update(films - bar.n)
@@ -193,10 +197,16 @@ def _from_tmdb(client_of: Any) -> Any:
             wanted = [number for number in list(found.films)[:limit] if number not in done]
             told |= {"discovered": len(found.films), "never_shown": found.unseen}
             names = rows.loc[whole, "film_id"].tolist()
+            if told["asked_of"] == "TMDB":
+                told["keep_until"] = _keep_until(rows)
+                if told["keep_until"] < str(datetime.now(UTC).date()):
+                    print(
+                        f"Films of {run} are older than TMDB lets them be kept: refresh it first."
+                    )
             basics = folder / "studio" / imdb.BASICS
             yield Arrival(
                 client.films(wanted),
-                told | ({"keep_until": _keep_until(rows)} if told["asked_of"] == "TMDB" else {}),
+                told,
                 len(wanted),
                 names,
                 basics if basics.exists() else None,

@@ -3,6 +3,7 @@
 import hashlib
 import json
 import os
+import re
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, MutableMapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -14,7 +15,7 @@ import requests
 
 from postergenre import genres
 from postergenre.errors import SourceError
-from postergenre.web import PASSING, Fetcher, as_they_come
+from postergenre.web import Fetcher, as_they_come
 
 ADDRESS = "https://api.themoviedb.org"
 ATTRIBUTION = (
@@ -23,7 +24,8 @@ ATTRIBUTION = (
 )
 TERMS = (
     "TMDB: cached data may be kept for six months at most; commercial use, and by TMDB's own words "
-    "the training of AI or ML systems on its data, needs a written agreement with TMDB."
+    "the training of AI or ML systems on its data, needs a written agreement with TMDB. Posters are "
+    "the studios' copyright, wherever a copy comes from."
 )
 MONTHS = 6  # that cached data may be kept
 SIZES = ("w92", "w154", "w185", "w342", "w500", "w780", "original")
@@ -297,8 +299,9 @@ class Client:
 
 
 def passing(problem: str | None) -> bool:
-    """Tell whether a film may be had a moment later, and is worth asking for again."""
-    return problem is not None and problem.endswith(tuple(f"answers {n}" for n in (200, *PASSING)))
+    """Tell whether a film may be had another time: anything was answered but that there is none."""
+    found = re.search(r" answers (\d+)$", problem or "")
+    return found is not None and found[1] not in ("404", "410")
 
 
 def _shuffled(number: int) -> bytes:

@@ -109,7 +109,7 @@ class Fetcher:
                 return said
             if said.status_code != 200 and said.status_code not in PASSING:
                 return said
-            self._heed(said)
+            self._heed(said, url)
         if said is not None:
             return said
         raise Unreachable(
@@ -133,14 +133,17 @@ class Fetcher:
             answer._content = b"".join(parts)
             return answer
 
-    def _heed(self, answer: requests.Response) -> None:
-        """Let all threads wait where the server says for how long."""
+    def _heed(self, answer: requests.Response, url: str) -> None:
+        """Wait as long as the server says; where a rate is shared, all threads do."""
         told = answer.headers.get("Retry-After")
         if told is None:
             return
         try:
             seconds = min(Retry().parse_retry_after(told), LONGEST)
         except HTTPError:
+            return
+        if not url.startswith(self._limited):
+            time.sleep(seconds)
             return
         with self._lock:
             self._pause_until = max(self._pause_until, time.monotonic() + seconds)

@@ -16,6 +16,7 @@ from postergenre.demo import stand_in, studio
 from postergenre.errors import SourceError
 
 FILMS = 60
+DEFAULTS = tmdb.Client.__init__.__kwdefaults__ or {}
 
 
 @pytest.fixture(scope="module")
@@ -67,22 +68,24 @@ def test_a_finished_collection_asks_for_nothing_and_a_damaged_one_for_what_is_da
     assert again.drop(columns="collected_at").equals(first.drop(columns="collected_at"))
 
 
-def test_films_that_answered_in_vain_are_asked_for_by_the_next_call(
-    run: str, told: dict[str, Any]
+def test_films_that_were_asked_for_in_vain_are_asked_for_by_the_next_call(
+    run: str, told: dict[str, Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    told["trouble"] = stand_in.Trouble(rate=0.04, most=99, kinds=("500",), seed=5)
-    for _ in range(20):
-        with contextlib.suppress(SourceError):
-            catalogue = sources.collect(run, source="tmdb", limit=FILMS)
-            break
-    vain = catalogue["problem"].map(tmdb.passing)
-    told["trouble"] = stand_in.Trouble(rate=1, most=3, kinds=("500",))
-    told["trouble"].asked.update({"/3/configuration {}": 9})
-    told["trouble"] = stand_in.Trouble()
+    plain, vain = tmdb.Client._film, {700_004: "TMDB answers 500", 700_009: "poster answers 403"}
+
+    def ill(self: tmdb.Client, number: int, pictures: str) -> tmdb.Film:
+        found = plain(self, number, pictures)
+        return (tmdb._record({"id": number}), None, vain[number]) if number in vain else found
+
+    monkeypatch.setattr(tmdb.Client, "_film", ill)
+    first = sources.collect(run, source="tmdb", limit=FILMS)
+    assert corpus.provenance(run)["dropped"]["TMDB answers 500"] == 1
+    asked_for(told)
+    monkeypatch.setattr(tmdb.Client, "_film", plain)
     catalogue = sources.collect(run, source="tmdb", limit=FILMS)
-    assert len(asked_for(told)) == vain.sum()
+    assert asked_for(told) == set(vain)
+    assert len(catalogue) == len(first) == FILMS
     assert not catalogue["problem"].map(tmdb.passing).any()
-    assert len(catalogue) == FILMS
 
 
 def test_a_refresh_takes_out_what_is_gone_and_asks_only_for_what_has_changed(
@@ -152,6 +155,55 @@ def test_tmdbs_terms_are_told_before_anything_is_asked(
     assert "not endorsed, certified" in said
     for path in Path(run).rglob("*"):
         assert path.is_dir() or b"s3cret" not in path.read_bytes()
+
+
+def test_a_key_is_in_no_file_of_a_collection(
+    run: str, drawn: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    with stand_in.serve(drawn, token="s3cret-key") as address:
+        monkeypatch.setattr(
+            tmdb.Client.__init__, "__kwdefaults__", {**DEFAULTS, "address": address}
+        )
+        monkeypatch.setenv("TMDB_API_KEY", "s3cret-key")
+        monkeypatch.delenv("TMDB_TOKEN", raising=False)
+        assert len(sources.collect(run, source="tmdb", limit=12)) == 12
+    said = capfd.readouterr()
+    files = [path for path in Path(run).rglob("*") if path.is_file()]
+    assert len(files) > 12
+    assert not any(b"s3cret" in path.read_bytes() for path in files)
+    assert "s3cret" not in said.out + said.err
+    assert corpus.provenance(run)["terms"][:2] == [tmdb.ATTRIBUTION, tmdb.TERMS]
+
+
+def test_a_key_that_is_refused_half_way_stops_at_once_and_what_came_is_kept(
+    run: str, drawn: Path, told: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plain, asked = tmdb.Client._film, []
+
+    def revoked(self: tmdb.Client, number: int, pictures: str) -> tmdb.Film:
+        asked.append(number)
+        self._token = "revoked" if len(asked) > 20 else self._token
+        return plain(self, number, pictures)
+
+    monkeypatch.setattr(tmdb.Client, "_film", revoked)
+    with pytest.raises(SourceError, match="TMDB refused the key"):
+        sources.collect(run, source="tmdb", limit=FILMS)
+    assert 0 < len(corpus.journal(run)) < FILMS
+    monkeypatch.setattr(tmdb.Client, "_film", plain)
+    assert len(sources.collect(run, source="tmdb", limit=FILMS)) == FILMS
+
+
+def test_data_that_may_no_longer_be_kept_is_told(
+    run: str,
+    told: dict[str, Any],
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    sources.collect(run, source="tmdb", limit=FILMS)
+    assert "older than TMDB lets" not in capsys.readouterr().out
+    monkeypatch.setattr(tmdb, "MONTHS", -1)
+    sources.collect(run, source="tmdb", limit=FILMS)
+    assert "older than TMDB lets them be kept: refresh it" in capsys.readouterr().out
 
 
 def test_imdbs_files_are_taken_from_their_folder(

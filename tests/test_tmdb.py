@@ -79,7 +79,7 @@ def answer(address: str, path: str, **asked: Any) -> requests.Response:
 
 
 def test_every_answer_of_the_stand_in_keeps_the_contract(
-    address: str, contract: dict[str, Any]
+    address: str, drawn: Path, contract: dict[str, Any]
 ) -> None:
     number = answer(address, "/3/discover/movie").json()["results"][0]["id"]
     questions: dict[str, dict[str, Any]] = {
@@ -98,6 +98,11 @@ def test_every_answer_of_the_stand_in_keeps_the_contract(
         refused = answer(address, path, token="wrong")
         assert (refused.status_code, refused.json()["status_code"]) == (401, 7)
         valid(contract, path, 401, refused.json())
+    with stand_in.serve(drawn, requests_per_second=1) as hurried:
+        answer(hurried, "/3/configuration")
+        many = answer(hurried, "/3/configuration")
+    assert (many.status_code, many.json()["status_code"]) == (429, 25)
+    valid(contract, "/3/configuration", 429, many.json())
     gone = answer(address, "/3/movie/1")
     assert (gone.status_code, gone.json()["status_code"]) == (404, 34)
     valid(contract, "/3/movie/{movie_id}", 404, gone.json())

@@ -94,10 +94,23 @@ def test_all_threads_wait_as_long_as_a_server_says(
     asked = fetcher()
     asked.get(address)
     assert times[1] - times[0] >= 1
-    asked._heed(asked.session.get(address))  # without a header, nobody waits
-    began = time.monotonic()
-    asked.get(address)
-    assert time.monotonic() - began < 0.5
+    answers[:] = [(status, {"Retry-After": "1"}, b""), (200, {}, b"here")]
+    list(web.as_they_come(lambda _: asked.get(address), range(6), workers=3))
+    refused = times[2]
+    late = [moment for moment in times[2:] if moment > refused + 0.2]
+    assert len(late) >= 4
+    assert min(late) - refused >= 1
+
+
+def test_where_no_rate_is_shared_only_the_refused_request_waits(
+    server: tuple[str, Answers, list[float]],
+) -> None:
+    address, answers, times = server
+    answers[:] = [(429, {"Retry-After": "1"}, b""), (200, {}, b"here")]
+    asked = fetcher(limited="http://elsewhere/")
+    assert asked.get(address).content == b"here"
+    assert times[1] - times[0] >= 1
+    assert asked._pause_until == 0
 
 
 def test_a_wait_that_no_one_can_read_is_none(server: tuple[str, Answers, list[float]]) -> None:
