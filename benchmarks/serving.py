@@ -14,6 +14,7 @@ import os
 import shutil
 import subprocess
 import sys
+import tempfile
 import time
 import urllib.request
 from collections.abc import Iterator
@@ -109,7 +110,7 @@ def main() -> None:
     asked = parser.parse_args()
     if not shutil.which("hey"):
         sys.exit("`hey` is needed, a load generator: apt-get install hey")
-    poster = Path("/tmp/postergenre_benchmark.jpg")
+    poster = Path(tempfile.gettempdir()) / "postergenre_benchmark.jpg"
     poster.write_bytes(picture())
     rows = []
     for network in asked.networks:

@@ -59,6 +59,14 @@ def parser() -> argparse.ArgumentParser:
     study.add_argument("--force", action="store_true", help="run all notebooks again")
     study.add_argument("--no-book", action="store_true", help="leave the book out")
 
+    again = commands.add_parser(
+        "refresh",
+        help="ask TMDB again for what has changed in a collection, and take out what is gone",
+        description="Ask TMDB again for films that are new in its lists, told differently there, or "
+        "older than five months, and take out what it no longer has.",
+    )
+    again.add_argument("--run", required=True, help="directory of a run collected from TMDB")
+
     book = commands.add_parser("book", help="build the book of a run, or the published one")
     book.add_argument("--run", help="directory of a finished run; without it the published book")
 
@@ -122,6 +130,18 @@ def serve(network: Path, *, host: str, port: int) -> int:
         shown, taken = f"[{host}]" if ":" in host else host, place.getsockname()[1]
         print(f"{network.name} ({reader.form}) answers at http://{shown}:{taken}/", flush=True)
         server.run(app, place)
+    return 0
+
+
+def refresh(run: str) -> int:
+    """Bring a collection up to what TMDB has now."""
+    from postergenre import sources
+
+    counts = sources.refresh(run)
+    print(
+        f"{counts['asked']} asked for again, {counts['gone']} gone from TMDB. Run the study again "
+        "where films have changed: its later chapters stand on the films as they were."
+    )
     return 0
 
 
@@ -205,6 +225,8 @@ def main(words: Sequence[str] | None = None) -> int:
             return ship(asked.run)
         if asked.command == "serve":
             return serve(trained(asked.network), host=asked.host, port=asked.port)
+        if asked.command == "refresh":
+            return refresh(asked.run)
         from postergenre import book, study
 
         if asked.command == "book":

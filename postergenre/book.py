@@ -34,7 +34,9 @@ def build(run: str | os.PathLike[str] | None = None, *, root: Path | None = None
     for name in names:
         shutil.copy(executed / name, source / "book" / "executed")
     (source / "notebooks").mkdir()
-    for file in [*root.glob("[!.]*"), *root.glob("notebooks/*.yml")]:
+    (source / "benchmarks").mkdir()
+    kept = ("[!.]*", "notebooks/*.yml", "benchmarks/*.csv")
+    for file in [file for pattern in kept for file in root.glob(pattern)]:
         if file.is_file():
             shutil.copy(file, source / file.relative_to(root))
 

@@ -13,7 +13,7 @@ from scipy.sparse.csgraph import connected_components
 from sklearn.model_selection import StratifiedGroupKFold
 from sklearn.preprocessing import MultiLabelBinarizer
 
-from postergenre import genres, paths
+from postergenre import corpus, genres, paths
 from postergenre.errors import StudyError
 
 SPLITS = ("train", "validation", "test")
@@ -53,7 +53,8 @@ def population(
     columns: `genres`, `major` (its one major genre, or None where it has none, several, or where
     the two sources disagree about it).
     """
-    kept = catalogue.assign(genres=study_genres(catalogue))
+    kept = catalogue.drop(columns=list(corpus.ASIDE), errors="ignore")
+    kept = kept.assign(genres=study_genres(catalogue))
     funnel = {"found": len(kept)}
     kept = kept[kept["poster"].notna()]
     funnel["with a usable poster"] = len(kept)

@@ -12,7 +12,6 @@ from scipy.stats import binomtest
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import (
     average_precision_score,
-    cohen_kappa_score,
     confusion_matrix,
     f1_score,
     precision_recall_curve,
@@ -271,23 +270,71 @@ def reliability(truth: Truth, scores: Scores, *, bins: int = 10) -> pd.DataFrame
     return table.reset_index(drop=True)
 
 
-def agreement(first: Truth, second: Truth, vocabulary: Sequence[str]) -> pd.DataFrame:
+def agreement(
+    first: Truth, second: Truth, vocabulary: Sequence[str], *, draws: int = 2000, seed: int = 7
+) -> pd.DataFrame:
     """Compare two sources genre by genre on the same films: how well `first` predicts `second`.
 
-    A genre that one of them never names, perhaps for want of a word for it, is not compared: its
-    row has no values. So are all rows when there is no film that both know.
+    Kappa has a 95 % interval, by drawing the films anew. A genre that one of them never names,
+    perhaps for want of a word for it, is not compared: its row has no values. So are all rows when
+    there is no film that both know.
     """
     rows = pd.Index(vocabulary, name="genre")
+    compared = ["precision", "recall", "kappa", "kappa_low", "kappa_high"]
     if len(first) == 0:
-        empty = {"films": 0, "precision": np.nan, "recall": np.nan, "kappa": np.nan}
-        return pd.DataFrame(empty, index=rows)
+        return pd.DataFrame({"films": 0} | dict.fromkeys(compared, np.nan), index=rows)
     precision, recall, _, films = precision_recall_fscore_support(second, first, zero_division=0)
-    kappa = [cohen_kappa_score(a, b) for a, b in zip(first.T, second.T, strict=True)]
-    table = {"films": films, "precision": precision, "recall": recall, "kappa": kappa}
-    found = pd.DataFrame(table, index=rows)
-    compared = ["precision", "recall", "kappa"]
-    found.loc[~(first.any(axis=0) & second.any(axis=0)), compared] = np.nan
+    cells = np.stack([first & second, first & ~second, ~first & second, ~first & ~second])
+    counts = cells.sum(axis=1).T  # (genres, 4); what a new draw of films changes is these
+    drawn = np.random.default_rng(seed).multinomial(
+        len(first), counts / len(first), size=(draws, len(counts))
+    )
+    named = first.any(axis=0) & second.any(axis=0)
+    low, high = np.full((2, len(counts)), np.nan)
+    low[named], high[named] = np.nanpercentile(_kappa(drawn[:, named]), [2.5, 97.5], axis=0)
+    values = (precision, recall, _kappa(counts), low, high)
+    found = pd.DataFrame({"films": films} | dict(zip(compared, values, strict=True)), index=rows)
+    found.loc[~named, compared] = np.nan
     return found
+
+
+def _kappa(counts: NDArray[np.integer]) -> NDArray[np.float64]:
+    """Return Cohen's kappa of films counted as (…, both, first alone, second alone, neither)."""
+    both, first, second, neither = np.moveaxis(counts / counts.sum(axis=-1, keepdims=True), -1, 0)
+    chance = (both + first) * (both + second) + (neither + first) * (neither + second)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        kappa = (both + neither - chance) / (1 - chance)
+    return np.where(chance < 1, kappa, np.nan)
+
+
+def confusions(first: Truth, second: Truth, vocabulary: Sequence[str]) -> pd.DataFrame:
+    """Return which genre `second` names alone where `first` names another alone, most films first.
+
+    Columns: `first`, `second`, `films`, and `places`, the films' positions. Genres that one of them
+    never names are left out.
+    """
+    named = np.flatnonzero(first.any(axis=0) & second.any(axis=0))
+    alone, instead = (first & ~second)[:, named], (second & ~first)[:, named]
+    rows = [
+        (vocabulary[named[i]], vocabulary[named[j]], np.flatnonzero(alone[:, i] & instead[:, j]))
+        for i, j in np.argwhere(alone.T.astype(int) @ instead.astype(int))
+    ]
+    table = pd.DataFrame(rows, columns=["first", "second", "places"])
+    table.insert(2, "films", table["places"].map(len).astype(int))
+    return table.sort_values("films", ascending=False, kind="stable", ignore_index=True)
+
+
+def ceiling(first: Truth, second: Truth) -> dict[str, float]:
+    """Return what one source would score as a reader of the other, on genres that both name."""
+    named = first.any(axis=0) & second.any(axis=0)
+    if not named.any():
+        return {"macro_f1": np.nan, "micro_f1": np.nan, "same": np.nan}
+    said, meant = first[:, named], second[:, named]
+    return {
+        "macro_f1": float(f1_score(meant, said, average="macro", zero_division=0)),
+        "micro_f1": float(f1_score(meant, said, average="micro", zero_division=0)),
+        "same": float((said == meant).all(axis=1).mean()),
+    }
 
 
 @dataclass(frozen=True)

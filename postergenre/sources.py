@@ -1,7 +1,10 @@
 """The doors through which films come in: the demo studio, TMDB, Parquet files, a CSV with pictures."""
 
-from collections.abc import Iterator
-from contextlib import contextmanager
+import time
+from collections.abc import Collection, Iterable, Iterator, Sequence
+from contextlib import closing, contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +17,19 @@ from postergenre.errors import SourceError
 
 DEMO_TERMS = "Drawn by this project's demo studio; the films do not exist. CC BY 4.0."
 OWN_TERMS = "Posters and data are their owners'; showing them is for you to clear."
+STALE = timedelta(days=150)  # after which a refresh asks again; TMDB lets data be kept six months
+LISTED = 86_400  # seconds for which the lists of a refresh that was stopped are as good as new
+
+
+@dataclass
+class Arrival:
+    """Films on their way in, and what is to be told of where they come from."""
+
+    triples: Iterable[corpus.Triple]
+    told: dict[str, Any]
+    total: int | None = None
+    done: Collection[str] | None = None
+    title_basics: Path | None = None
 
 
 def collect(
@@ -24,51 +40,115 @@ def collect(
     first_year: int = 1950,
     last_year: int = 2025,
     minimum_votes: int = 0,
+    languages: Sequence[str] = (),
     title_basics: str = "",
     show_posters: bool = False,
 ) -> pd.DataFrame:
     """Collect at most `limit` films into a run and return its catalogue; a stopped collection goes on.
 
     `source` is "demo", "tmdb", a folder of Parquet files, a Parquet file or a CSV file. IMDb's
-    genres are joined from the file `title_basics` where one is given.
+    genres are joined where `title_basics` is given: its file, a folder that holds it, or "download".
     """
     if limit < 1:
         raise ValueError(f"`limit` is the number of films, at least 1; {limit} came.")
     query: dict[str, Any] = {"source": source, "limit": limit}
+    asked: dict[str, Any] = {"first_year": first_year, "last_year": last_year}
+    asked |= {"minimum_votes": minimum_votes, "languages": list(languages)}
     if source in ("demo", "tmdb"):
+        tmdb.check(**asked)
         query |= {"years": [first_year, last_year], "minimum_votes": minimum_votes}
+        query |= {"languages": list(languages)} if languages else {}
     films = _door(source)
     corpus.begin(run, query)
-    asked = {"first_year": first_year, "last_year": last_year, "minimum_votes": minimum_votes}
-    with films(run, limit, asked) as (triples, basics, told):
-        rows = corpus.collect(run, tqdm(triples, total=limit, desc="films"))
-    basics = Path(title_basics).expanduser() if title_basics else basics
+    with films(run, limit, asked) as arrival:
+        bar = tqdm(arrival.triples, total=arrival.total, desc="films", unit=" films")
+        rows = corpus.collect(run, bar, done=arrival.done)
+    told = arrival.told
+    basics = _title_basics(run, title_basics) or arrival.title_basics
     if basics is not None:
-        rows = with_imdb_genres(rows, paths.project() / basics)
+        rows = with_imdb(rows, basics)
         told["terms"] = [*told["terms"], imdb.TERMS]
     told["may_show_posters"] = told.get("may_show_posters", False) or show_posters
+    told["title_basics"] = title_basics
     return corpus.finish(run, rows, {"source": source, "query": query, **told})
 
 
-def with_imdb_genres(rows: pd.DataFrame, title_basics: Path) -> pd.DataFrame:
-    """Return the rows with the genres that IMDb's file gives to their IMDb ids."""
-    known = imdb.genres(title_basics, rows["imdb_id"].dropna().unique().tolist())
-    words = dict(zip(known["imdb_id"], known["imdb_genres"], strict=True))
-    found = [words.get(name) for name in rows["imdb_id"]]
-    lists = [list(row) if row is not None and len(row) else None for row in found]
-    return rows.assign(imdb_genres=pd.Series(lists, index=rows.index, dtype=object))
+def _title_basics(run: str, given: str) -> Path | None:
+    if given == "download":
+        with corpus.usable(run):
+            return imdb.download(paths.run_directory(run) / "imdb")
+    path = paths.project() / Path(given).expanduser() if given else None
+    return path / imdb.BASICS if path and path.is_dir() else path
+
+
+def with_imdb(rows: pd.DataFrame, title_basics: Path) -> pd.DataFrame:
+    """Return the rows with what IMDb's files say of them: genres, type, votes, and how each was found."""
+    found = imdb.join(rows, title_basics).set_index("film_id").reindex(rows["film_id"])
+    lists = [list(row) if isinstance(row, list) and row else None for row in found["imdb_genres"]]
+    told = {name: found[name].to_numpy() for name in corpus.ASIDE}
+    return rows.assign(imdb_genres=pd.Series(lists, index=rows.index, dtype=object), **told)
+
+
+def refresh(run: str) -> dict[str, int]:
+    """Ask TMDB again for what has changed, and take out what it no longer has; return the counts.
+
+    Asked for are films that are new in its lists, that its lists tell differently now, that are no
+    longer in them, or that were collected five months ago or before.
+    """
+    folder = paths.run_directory(run)
+    known = corpus.provenance(run)
+    query = known["query"]
+    if query["source"] not in ("demo", "tmdb"):
+        raise SourceError(
+            f"{run} was not collected from TMDB but from {query['source']}; there is nothing to ask "
+            "again. Collect it anew into another run directory."
+        )
+    asked = {
+        "first_year": query["years"][0],
+        "last_year": query["years"][1],
+        "minimum_votes": query["minimum_votes"],
+        "languages": query.get("languages", []),
+    }
+    before, now = folder / "discovery.jsonl", folder / "discovery.new.jsonl"
+    rows = corpus.journal(run)
+    client_of = {"demo": _demo_client, "tmdb": _tmdb_client}[query["source"]]
+    if now.exists() and time.time() - now.stat().st_mtime > LISTED:
+        now.unlink()  # of a refresh that was stopped long ago
+    with client_of(run, query["limit"]) as (client, _):
+        with closing(corpus.Notes(before)) as old, closing(corpus.Notes(now)) as seen:
+            listed = dict(film for page in old.values() for film in page["films"])
+            found = _discover(client, asked, seen).films
+        wanted = dict.fromkeys(list(found)[: query["limit"]])
+        since = (datetime.now(UTC) - STALE).isoformat(timespec="seconds")
+        fresh = set(rows.loc[rows["collected_at"] > since, "tmdb_id"].dropna())
+        same = {n for n in fresh if n in found and found[n] == listed.get(n)}
+        held = set(rows.loc[rows["problem"] != corpus.GONE, "tmdb_id"].dropna())
+        numbers = sorted((held | set(wanted)) - same)
+        done = rows.loc[~rows["tmdb_id"].isin(numbers), "film_id"]
+        bar = tqdm(client.films(numbers), total=len(numbers), desc="films", unit=" films")
+        rows = corpus.collect(run, bar, done=done)
+    gone = rows.loc[rows["problem"] == corpus.GONE, "tmdb_id"]
+    corpus.keep_only(run, rows)
+    now.replace(before)
+    collect(
+        run,
+        source=query["source"],
+        limit=query["limit"],
+        **asked,
+        title_basics=known.get("title_basics", ""),
+        show_posters=known["may_show_posters"],
+    )
+    return {"asked": len(numbers), "gone": len(set(gone) & held)}
 
 
 def _door(source: str) -> Any:
-    if source == "demo":
-        return _demo
-    if source == "tmdb":
-        return _tmdb
+    if source in ("demo", "tmdb"):
+        return _from_tmdb(_demo_client if source == "demo" else _tmdb_client)
     path = paths.project() / Path(source).expanduser()
     if path.suffix == ".csv" and path.is_file():
-        return _files(corpus.from_csv, path)
+        return _from_csv(path)
     if path.is_dir() or (path.suffix == ".parquet" and path.is_file()):
-        return _files(corpus.from_parquet, path)
+        return _from_parquet(path)
     raise SourceError(
         f'Expected a source: "demo", "tmdb", or the path of a folder of Parquet files, a .parquet '
         f"or a .csv file. {source!r} is none of these (a relative path counts from the project)."
@@ -76,33 +156,86 @@ def _door(source: str) -> Any:
 
 
 @contextmanager
-def _demo(run: str, limit: int, asked: dict[str, int]) -> Iterator[Any]:
+def _demo_client(run: str, limit: int) -> Iterator[tuple[tmdb.Client, dict[str, Any]]]:
     drawn = paths.run_directory(run) / "studio"
-    studio.draw_all(drawn, films=limit)
+    with corpus.usable(run):
+        studio.draw_all(drawn, films=limit)
     with stand_in.serve(drawn) as address:
         client = tmdb.Client(address=address, token="demo", requests_per_second=None)
         told = {"terms": [DEMO_TERMS], "may_show_posters": True, "asked_of": "local stand-in"}
-        yield _from_tmdb(client, run, limit, asked), drawn / "title.basics.tsv.gz", told
+        yield client, told
 
 
 @contextmanager
-def _tmdb(run: str, limit: int, asked: dict[str, int]) -> Iterator[Any]:
+def _tmdb_client(run: str, limit: int) -> Iterator[tuple[tmdb.Client, dict[str, Any]]]:
     keys = tmdb.credentials()
+    print(f"{tmdb.ATTRIBUTION}\n{tmdb.TERMS}", flush=True)
     client = tmdb.Client(token=keys.get("token"), api_key=keys.get("api_key"))
-    told = {"terms": [tmdb.ATTRIBUTION, tmdb.TERMS], "asked_of": "TMDB"}
-    yield _from_tmdb(client, run, limit, asked), None, told
+    yield client, {"terms": [tmdb.ATTRIBUTION, tmdb.TERMS], "asked_of": "TMDB"}
 
 
-def _from_tmdb(
-    client: tmdb.Client, run: str, limit: int, asked: dict[str, int]
-) -> Iterator[corpus.Triple]:
-    done = frozenset(int(number) for number in corpus.journal(run)["tmdb_id"].dropna())
-    return client.films(**asked, limit=limit - len(done), poster_size="w185", skip=done)
+def _discover(client: tmdb.Client, asked: dict[str, Any], seen: corpus.Notes) -> tmdb.Found:
+    with tqdm(desc="discovered", unit=" films") as bar, corpus.usable("The run directory"):
+
+        def progress(films: int) -> None:
+            bar.update(films - bar.n)
+
+        return client.discover(**asked, seen=seen, progress=progress)
 
 
-def _files(read: Any, path: Path) -> Any:
+def _from_tmdb(client_of: Any) -> Any:
     @contextmanager
-    def door(run: str, limit: int, asked: dict[str, int]) -> Iterator[Any]:
-        yield read(path, limit=limit), None, {"terms": [OWN_TERMS], "asked_of": "local files"}
+    def door(run: str, limit: int, asked: dict[str, Any]) -> Iterator[Arrival]:
+        folder = paths.run_directory(run)
+        with client_of(run, limit) as (client, told):
+            with closing(corpus.Notes(folder / "discovery.jsonl")) as seen:
+                found = _discover(client, asked, seen)
+            rows = corpus.journal(run)
+            whole = corpus.whole(run, rows)
+            settled = whole | (rows["poster"].isna() & ~rows["problem"].map(tmdb.passing))
+            done = set(rows.loc[settled, "tmdb_id"].dropna())
+            wanted = [number for number in list(found.films)[:limit] if number not in done]
+            told |= {"discovered": len(found.films), "never_shown": found.unseen}
+            names = rows.loc[whole, "film_id"].tolist()
+            if told["asked_of"] == "TMDB":
+                told["keep_until"] = _keep_until(rows)
+                if told["keep_until"] < str(datetime.now(UTC).date()):
+                    print(
+                        f"Films of {run} are older than TMDB lets them be kept: refresh it first."
+                    )
+            basics = folder / "studio" / imdb.BASICS
+            yield Arrival(
+                client.films(wanted),
+                told,
+                len(wanted),
+                names,
+                basics if basics.exists() else None,
+            )
+
+    return door
+
+
+def _keep_until(rows: pd.DataFrame) -> str:
+    """Return the day after which the oldest of these films may no longer be kept."""
+    first = rows["collected_at"].min() if len(rows) else datetime.now(UTC).isoformat()
+    return str((pd.Timestamp(first) + pd.DateOffset(months=tmdb.MONTHS)).date())
+
+
+def _from_csv(path: Path) -> Any:
+    @contextmanager
+    def door(run: str, limit: int, asked: dict[str, Any]) -> Iterator[Arrival]:
+        rows = corpus.journal(run)
+        done = rows.loc[corpus.whole(run, rows), "film_id"].tolist()
+        films = corpus.from_csv(path, limit=limit, done=done)
+        yield Arrival(films, {"terms": [OWN_TERMS], "asked_of": "local files"}, None, done)
+
+    return door
+
+
+def _from_parquet(path: Path) -> Any:
+    @contextmanager
+    def door(run: str, limit: int, asked: dict[str, Any]) -> Iterator[Arrival]:
+        films = corpus.from_parquet(path, limit=limit)
+        yield Arrival(films, {"terms": [OWN_TERMS], "asked_of": "local files"})
 
     return door

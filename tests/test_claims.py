@@ -155,3 +155,12 @@ def test_what_more_films_bring_and_what_archives_cost_is_told_in_a_sentence() ->
     assert "one archive" in claims.archives_sentence(pd.DataFrame())
     table = pd.DataFrame({"value": [0.021], "low": [0.01], "high": [0.03]}, index=["the others"])
     assert "0.021 behind in macro AUROC (0.010 to 0.030)" in claims.archives_sentence(table)
+
+
+def test_what_one_source_would_score_on_the_other_is_told_or_cannot_be() -> None:
+    found = {"macro_f1": 0.8, "micro_f1": 0.85, "same": 0.5}
+    told = claims.sources_ceiling(found, films=4)
+    assert "a macro F1 of 0.80 and a micro F1 of 0.85" in told
+    assert "exactly IMDb's genres on 50% of these films" in told
+    assert "nobody can tell" in claims.sources_ceiling(found, films=0)
+    assert "nobody can tell" in claims.sources_ceiling(dict.fromkeys(found, np.nan), films=4)

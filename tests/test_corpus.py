@@ -160,3 +160,33 @@ def test_a_picture_that_is_added_later_is_collected_by_the_next_call(
     again = corpus.collect(run, corpus.from_csv(tmp_path / "films.csv")).set_index("film_id")
     assert again.loc["b", "poster"].endswith("b.jpg")
     assert again.loc["a", "collected_at"] == rows.loc["a", "collected_at"]
+
+
+def test_the_funnel_adds_up_from_discovered_to_kept(run: str) -> None:
+    films: list[corpus.Triple] = [(record(n), jpeg(n), None) for n in range(4)]
+    films += [(record(7), None, "no poster"), (record(8), b"<html>", None)]
+    told = {"source": "x", "query": {"limit": 6}, "discovered": 9, "never_shown": 0}
+    corpus.finish(run, corpus.collect(run, films), told)
+    steps = corpus.funnel(corpus.provenance(run))
+    assert steps["shown in TMDB's lists"] - steps["beyond the limit"] == steps["asked for"] == 6
+    lost = steps["no poster"] + steps["not an image"]
+    assert steps["asked for"] - lost == steps["with a usable poster"] == 4
+    plain = corpus.funnel({"found": 3, "dropped": {"no poster": 1}, "kept": 2})
+    assert plain.tolist() == [3, 1, 2]
+
+
+def test_a_line_that_a_loss_of_power_left_unreadable_costs_its_film_only(run: str) -> None:
+    films = [(record(n), jpeg(n), None) for n in range(3)]
+    corpus.collect(run, films)
+    path = Path(run) / "collection.jsonl"
+    lines = path.read_bytes().splitlines(keepends=True)
+    path.write_bytes(lines[0] + b"\0" * 80 + b"\n" + lines[2])
+    assert len(corpus.journal(run)) == 2
+    assert corpus.collect(run, films)["film_id"].nunique() == 3
+
+
+def test_a_catalogue_of_an_earlier_version_is_read(run: str) -> None:
+    corpus.finish(run, corpus.collect(run, [(record(1), jpeg(1), None)]), {"source": "x"})
+    path = Path(run) / "catalogue.parquet"
+    pd.read_parquet(path).drop(columns=list(corpus.ASIDE)).to_parquet(path)
+    assert corpus.load(run)["imdb_match"].isna().all()

@@ -1,6 +1,7 @@
 import numpy as np
 import pandas as pd
 import pytest
+from sklearn.metrics import cohen_kappa_score
 
 from postergenre import metrics, reading
 
@@ -223,3 +224,36 @@ def test_a_learning_curve_is_carried_on_by_its_own_law() -> None:
 def test_macro_auroc_leaves_out_what_no_film_carries() -> None:
     truth = np.array([[1, 0], [0, 0], [1, 0], [0, 0]], dtype=bool)
     assert metrics.macro_auroc(truth, np.array([[0.9, 0], [0.8, 1], [0.7, 0], [0.1, 1]])) == 0.75
+
+
+def test_kappa_is_that_of_scikit_learn_and_its_interval_holds_it() -> None:
+    rng = np.random.default_rng(1)
+    first = rng.random((400, 3)) < [0.5, 0.2, 0.05]
+    second = first ^ (rng.random((400, 3)) < 0.1)
+    table = metrics.agreement(first, second, ["a", "b", "c"])
+    plain = [cohen_kappa_score(a, b) for a, b in zip(first.T, second.T, strict=True)]
+    np.testing.assert_allclose(table["kappa"], plain)
+    assert (table["kappa_low"] < table["kappa"]).all()
+    assert (table["kappa"] < table["kappa_high"]).all()
+    width = table["kappa_high"] - table["kappa_low"]
+    few = metrics.agreement(first[:100], second[:100], ["a", "b", "c"])
+    ratio = (few["kappa_high"] - few["kappa_low"]) / width
+    assert ratio[["a", "b"]].between(1.4, 2.8).all()  # a quarter of the films: twice as wide
+
+
+def test_a_genre_that_one_source_has_no_word_for_is_neither_compared_nor_confused() -> None:
+    first = np.array([[1, 0, 0], [1, 0, 0], [0, 1, 0], [0, 1, 0]], dtype=bool)
+    second = np.array([[0, 1, 1], [1, 0, 0], [0, 1, 1], [1, 0, 0]], dtype=bool)
+    table = metrics.agreement(first, second, ["a", "b", "c"])
+    assert table.loc["c", ["kappa", "kappa_low", "kappa_high"]].isna().all()
+    found = metrics.confusions(first, second, ["a", "b", "c"])
+    assert found[["first", "second", "films"]].to_numpy().tolist() == [["a", "b", 1], ["b", "a", 1]]
+    assert [places.tolist() for places in found["places"]] == [[0], [3]]
+    assert metrics.ceiling(first, second) == {"macro_f1": 0.5, "micro_f1": 0.5, "same": 0.5}
+
+
+def test_without_films_that_two_sources_know_nothing_is_confused() -> None:
+    none = np.empty((0, 2), dtype=bool)
+    assert metrics.confusions(none, none, ["a", "b"]).empty
+    assert np.isnan(metrics.ceiling(none, none)["macro_f1"])
+    assert metrics.agreement(none, none, ["a", "b"])["kappa_low"].isna().all()

@@ -7,7 +7,7 @@ from pathlib import Path
 from postergenre import paths
 
 FLOOR = {
-    "errors": 1, "paths": 1, "genres": 1, "pictures": 1, "reading": 1,
+    "errors": 1, "paths": 1, "genres": 1, "pictures": 1, "reading": 1, "web": 1,
     "tmdb": 2, "imdb": 2, "corpus": 2, "films": 2, "parameters": 2,
     "batches": 3, "architectures": 3, "training": 3, "layers": 3,
     "metrics": 3.5, "figures": 3.5, "baselines": 3.5,
@@ -86,4 +86,4 @@ def lines_of_code(path: Path) -> int:
 
 def test_the_package_stays_small() -> None:
     lines = sum(lines_of_code(path) for path, room in rooms().items() if room != "demo")
-    assert lines < 3700, "something is being rewritten that a library does, or a room holds two"
+    assert lines < 4350, "something is being rewritten that a library does, or a room holds two"

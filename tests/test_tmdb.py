@@ -1,7 +1,9 @@
 """The client and the stand-in, held against TMDB's own description of its interface."""
 
 import json
+import logging
 import re
+import time
 import traceback
 from collections.abc import Iterator
 from pathlib import Path
@@ -11,13 +13,13 @@ import jsonschema
 import pandas as pd
 import pytest
 import requests
-from urllib3 import Retry
 
-from postergenre import paths, sources, tmdb
+from postergenre import genres, paths, sources, tmdb
 from postergenre.demo import stand_in, studio
 from postergenre.errors import SourceError
 
 CONTRACT = json.loads((Path(__file__).parent / "data" / "tmdb-openapi.json").read_text())
+WHOLE = paths.project().parent / "shared" / "tmdb" / "openapi-excerpt.json"
 TEMPLATES = {
     "/3/movie/{movie_id}/external_ids": r"/3/movie/\d+/external_ids",
     "/3/movie/{movie_id}": r"/3/movie/\d+",
@@ -45,10 +47,30 @@ def path_of(url: str) -> str:
     return next((name for name, form in TEMPLATES.items() if re.fullmatch(form, plain)), plain)
 
 
-def valid(path: str, status: int, body: Any) -> None:
-    told = CONTRACT["paths"][path]["get"]["responses"][str(status)]
-    schema = told["content"]["application/json"]["schema"] | {"components": CONTRACT["components"]}
+@pytest.fixture(params=["trimmed", "whole"])
+def contract(request: pytest.FixtureRequest) -> dict[str, Any]:
+    """Return TMDB's description of its interface: our excerpt of it, and the whole where it is."""
+    if request.param == "trimmed":
+        return dict(CONTRACT)
+    if not WHOLE.exists():
+        pytest.skip("the whole interface description is not beside the project")
+    return dict(json.loads(WHOLE.read_text()))
+
+
+def valid(contract: dict[str, Any], path: str, status: int, body: Any) -> None:
+    told = contract["paths"][path]["get"]["responses"][str(status)]
+    schema = told["content"]["application/json"]["schema"] | {"components": contract["components"]}
     jsonschema.validate(body, schema)
+
+
+def allowed(contract: dict[str, Any], path: str, asked: dict[str, Any]) -> None:
+    known = {
+        part["name"]: part["schema"]
+        for part in contract["paths"][path]["get"].get("parameters", [])
+    }
+    for name, value in asked.items():
+        plain = {"true": True, "false": False}.get(value, value)
+        jsonschema.validate(plain, known[name], format_checker=jsonschema.FormatChecker())
 
 
 def answer(address: str, path: str, **asked: Any) -> requests.Response:
@@ -56,7 +78,9 @@ def answer(address: str, path: str, **asked: Any) -> requests.Response:
     return requests.get(address + path, params=asked, headers=bearer, timeout=10)
 
 
-def test_every_answer_of_the_stand_in_keeps_the_contract(address: str) -> None:
+def test_every_answer_of_the_stand_in_keeps_the_contract(
+    address: str, drawn: Path, contract: dict[str, Any]
+) -> None:
     number = answer(address, "/3/discover/movie").json()["results"][0]["id"]
     questions: dict[str, dict[str, Any]] = {
         "/3/configuration": {},
@@ -69,49 +93,58 @@ def test_every_answer_of_the_stand_in_keeps_the_contract(address: str) -> None:
     for path, asked in questions.items():
         got = answer(address, path, **asked)
         assert got.status_code == 200
-        valid(path_of(address + path), 200, got.json())
+        valid(contract, path_of(address + path), 200, got.json())
     for path in ("/3/configuration", "/3/discover/movie"):
         refused = answer(address, path, token="wrong")
         assert (refused.status_code, refused.json()["status_code"]) == (401, 7)
-        valid(path, 401, refused.json())
+        valid(contract, path, 401, refused.json())
+    with stand_in.serve(drawn, requests_per_second=1) as hurried:
+        answer(hurried, "/3/configuration")
+        many = answer(hurried, "/3/configuration")
+    assert (many.status_code, many.json()["status_code"]) == (429, 25)
+    valid(contract, "/3/configuration", 429, many.json())
     gone = answer(address, "/3/movie/1")
     assert (gone.status_code, gone.json()["status_code"]) == (404, 34)
-    valid("/3/movie/{movie_id}", 404, gone.json())
+    valid(contract, "/3/movie/{movie_id}", 404, gone.json())
     beyond = answer(address, "/3/discover/movie", page=501)
     assert (beyond.status_code, beyond.json()["status_code"]) == (400, 22)
 
 
-def test_every_request_of_the_client_keeps_the_contract(
-    address: str, monkeypatch: pytest.MonkeyPatch
+def test_every_request_of_the_client_and_its_answer_keep_the_contract(
+    drawn: Path, contract: dict[str, Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    sent: list[tuple[str, dict[str, Any]]] = []
+    sent: set[str] = set()
+    names: set[str] = set()
     plain = tmdb.Client._fetch
 
     def watched(self: tmdb.Client, url: str, **how: Any) -> requests.Response:
+        answer = plain(self, url, **how)
         if "/t/p/" not in url:
-            sent.append((path_of(url), how["params"]))
-        return plain(self, url, **how)
+            sent.add(path_of(url))
+            names.update(how["params"])
+            allowed(contract, path_of(url), how["params"])
+            valid(contract, path_of(url), answer.status_code, answer.json())
+        return answer
 
     monkeypatch.setattr(tmdb.Client, "_fetch", watched)
-    asked = client(address)
-    asked.genres()
-    list(asked.films(**YEARS, limit=5))
-    assert {path for path, _ in sent} == {
+    with stand_in.serve(drawn, pages=1, trouble=one_day()) as address:
+        asked = client(address, pages=1)
+        asked.genres()
+        numbers = list(asked.discover(**YEARS, minimum_votes=3, languages=["en", "fr"]).films)
+        list(asked.films([*numbers[:5], 1]))
+    assert sent == {
         "/3/configuration",
         "/3/genre/movie/list",
         "/3/discover/movie",
         "/3/movie/{movie_id}",
     }
-    for path, parameters in sent:
-        known = {part["name"] for part in CONTRACT["paths"][path]["get"].get("parameters", [])}
-        assert set(parameters) <= known
+    assert {"with_original_language", "with_genres", "without_genres", "page"} <= names
 
 
 def test_the_trimmed_contract_is_the_shared_one() -> None:
-    shared = paths.project().parent / "shared" / "tmdb" / "openapi-excerpt.json"
-    if not shared.exists():
+    if not WHOLE.exists():
         pytest.skip("the whole interface description is not beside the project")
-    whole = json.loads(shared.read_text())
+    whole = json.loads(WHOLE.read_text())
     idle = ("example", "examples", "description", "summary")
 
     def same(part: Any, whole: Any) -> bool:
@@ -127,11 +160,13 @@ def test_the_trimmed_contract_is_the_shared_one() -> None:
 
 def test_every_film_is_found_once_in_a_steady_order(address: str, drawn: Path) -> None:
     truth = studio.truth(drawn).set_index("tmdb_id")
-    found = list(client(address).films(**YEARS))
-    numbers = [told["tmdb_id"] for told, _, _ in found]
+    numbers = list(client(address).discover(**YEARS).films)
     assert sorted(numbers) == sorted(truth.index)
-    again = [told["tmdb_id"] for told, _, _ in client(address, workers=2).films(**YEARS)]
-    assert again == numbers
+    assert list(client(address, workers=2).discover(**YEARS).films) == numbers
+    years = truth.loc[numbers[:45], "premiere"].str[:4].astype(int)
+    assert abs(years.mean() - truth["premiere"].str[:4].astype(int).mean()) < 8  # not the oldest
+    found = list(client(address).films(numbers))
+    assert {told["tmdb_id"] for told, _, _ in found} == set(numbers)
     for told, image, problem in found:
         film = truth.loc[told["tmdb_id"]]
         assert told["title"] == film["title"]
@@ -143,24 +178,49 @@ def test_every_film_is_found_once_in_a_steady_order(address: str, drawn: Path) -
 
 def test_a_span_with_too_many_films_is_cut(drawn: Path) -> None:
     with stand_in.serve(drawn, pages=2) as address:
-        whole = {film["id"] for film in client(address, pages=2).discover(**YEARS)}
-    assert len(whole) == 90
+        found = client(address, pages=2).discover(**YEARS)
+    assert (len(found.films), found.unseen) == (90, 0)
 
 
-def test_years_and_votes_narrow_the_search(address: str, drawn: Path) -> None:
+def one_day() -> stand_in.Trouble:
+    """Return a trouble that is none, with all films released on one day."""
+    return stand_in.Trouble(one_day="1999-12-31")
+
+
+def test_a_single_day_with_too_many_films_is_cut_by_genre(drawn: Path) -> None:
+    with stand_in.serve(drawn, pages=1, trouble=one_day()) as address:
+        found = client(address, pages=1).discover(**YEARS)
+    assert (len(found.films), found.unseen) == (90, 0)
+
+
+def test_films_that_no_cut_can_reach_are_counted_and_not_lost_in_silence(
+    drawn: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(genres, "TMDB", {})
+    with stand_in.serve(drawn, pages=1, trouble=one_day()) as address:
+        found = client(address, pages=1).discover(**YEARS)
+    assert (len(found.films), found.unseen) == (20, 70)
+
+
+def test_pages_that_came_before_are_not_asked_for_again(drawn: Path) -> None:
+    seen: dict[str, Any] = {}
+    trouble = stand_in.Trouble()
+    with stand_in.serve(drawn, trouble=trouble) as address:
+        first = client(address).discover(**YEARS, seen=seen)
+        asked = trouble.asked.total()
+        assert client(address).discover(**YEARS, seen=seen) == first
+    assert trouble.asked.total() == asked == len(seen)
+
+
+def test_years_votes_and_languages_narrow_the_search(address: str, drawn: Path) -> None:
     truth = studio.truth(drawn)
-    found = {f["id"] for f in client(address).discover(first_year=1990, last_year=1999)}
+    found = set(client(address).discover(first_year=1990, last_year=1999).films)
     inside = truth["premiere"].str[:4].astype(int).between(1990, 1999)
     assert found == set(truth.loc[inside, "tmdb_id"])
-    loud = {f["id"] for f in client(address).discover(**YEARS, minimum_votes=200)}
+    loud = set(client(address).discover(**YEARS, minimum_votes=200).films)
     assert loud == set(truth.loc[truth["vote_count"] >= 200, "tmdb_id"])
-
-
-def test_films_that_are_not_wanted_again_are_not_asked_for(address: str) -> None:
-    found = [told["tmdb_id"] for told, _, _ in client(address).films(**YEARS, limit=10)]
-    assert len(found) == 10
-    rest = client(address).films(**YEARS, limit=10, skip=frozenset(found))
-    assert not set(found) & {told["tmdb_id"] for told, _, _ in rest}
+    spoken = set(client(address).discover(**YEARS, languages=["fr", "ja"]).films)
+    assert spoken == set(truth.loc[truth["original_language"].isin(["fr", "ja"]), "tmdb_id"])
 
 
 def test_a_refused_key_stops_at_once_and_is_in_no_message(address: str) -> None:
@@ -174,9 +234,7 @@ def test_a_refused_key_stops_at_once_and_is_in_no_message(address: str) -> None:
 
 
 def test_a_server_out_of_reach_is_told_without_the_key() -> None:
-    asked = client("http://127.0.0.1:9", token=None, api_key="s3cret-key")
-    adapter = asked._session.get_adapter(f"{asked.address}/3/")
-    adapter.max_retries = Retry(total=0)  # type: ignore[attr-defined]
+    asked = client("http://127.0.0.1:9", token=None, api_key="s3cret-key", tries=2, backoff=0.01)
     with pytest.raises(SourceError, match="could not be reached") as error:
         asked.configuration()
     assert "s3cret" not in str(error.value)
@@ -196,25 +254,73 @@ def test_a_key_is_taken_from_the_environment_and_its_lack_explained(
     assert tmdb.credentials() == {"token": "t"}
 
 
+def test_a_key_is_in_no_log(address: str, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.DEBUG)
+    client(address, token=None, api_key="demo").configuration()
+    assert "/3/configuration?api_key=…" in caplog.text
+    assert "api_key=demo" not in caplog.text
+
+
 def test_a_rate_limit_is_waited_out(drawn: Path) -> None:
     with stand_in.serve(drawn, requests_per_second=8) as address:
-        found = list(client(address, workers=4).films(**YEARS, limit=12))
+        asked = client(address, workers=4)
+        began = time.monotonic()
+        found = list(asked.films(list(asked.discover(**YEARS).films)[:12]))
     assert len(found) == 12
+    assert all(problem in (None, "no poster") for _, _, problem in found)
+    assert time.monotonic() - began > 1  # as the refusals said
+
+
+def test_what_cannot_succeed_is_not_asked_for_again(drawn: Path) -> None:
+    trouble = stand_in.Trouble(vanished=frozenset({700_003}))
+    with stand_in.serve(drawn, trouble=trouble) as address:
+        found = list(client(address).films([700_003]))
+    assert [problem for _, _, problem in found] == ["gone from TMDB"]
+    assert max(trouble.asked.values()) == 1
+
+
+def test_a_film_that_never_answers_is_left_for_later_and_a_dead_server_stops_the_work(
+    drawn: Path,
+) -> None:
+    trouble = stand_in.Trouble(rate=1, most=99, kinds=("500",))
+    with stand_in.serve(drawn, trouble=trouble) as address:
+        asked = client(address, tries=2, backoff=0.01, workers=2)
+        told = asked._film(700_003, "")
+        assert told[2] == "TMDB answers 500"
+        assert tmdb.passing(told[2])
+        with pytest.raises(SourceError, match=r"answered 500 to /3/configuration"):
+            list(asked.films([700_003]))
+        assert max(trouble.asked.values()) == 2
+        trouble.kinds = ()
+        pictures = asked.configuration()["images"]["secure_base_url"]
+        trouble.kinds = ("500",)
+        asked.configuration = lambda: {"images": {"secure_base_url": pictures}}  # type: ignore[method-assign]
+        with pytest.raises(SourceError, match="TMDB is not at work: 3 films in a row"):
+            list(asked.films(range(700_000, 700_020)))
 
 
 @pytest.mark.parametrize(
     ("asked", "reason"),
     [
         ({"first_year": 2000, "last_year": 1990}, "turn them round"),
+        ({"first_year": 1, "last_year": 1990}, "between 1800 and 2200"),
         ({**YEARS, "minimum_votes": -1}, "counted from 0"),
-        ({**YEARS, "poster_size": "w5"}, "Poster sizes are"),
+        ({**YEARS, "languages": ["en", "klingon"]}, "ISO 639-1.*klingon came"),
     ],
 )
 def test_a_query_that_makes_no_sense_is_refused(
-    address: str, asked: dict[str, Any], reason: str
+    run: str, address: str, asked: dict[str, Any], reason: str
 ) -> None:
     with pytest.raises(ValueError, match=reason):
-        list(client(address).films(**asked))
+        client(address).discover(**asked)
+    with pytest.raises(ValueError, match=reason):
+        sources.collect(run, source="demo", limit=5, **asked)
+    assert not paths.run_directory(run).exists()
+
+
+def test_an_unknown_poster_size_says_which_there_are(address: str) -> None:
+    with pytest.raises(ValueError, match="Poster sizes are w92"):
+        list(client(address).films([700_003], poster_size="w5"))
 
 
 def test_the_demo_is_collected_through_the_very_same_client(run: str) -> None:

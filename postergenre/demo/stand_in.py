@@ -1,12 +1,20 @@
 """A server on this machine that answers as TMDB does, from what the demo studio has drawn."""
 
+import functools
+import hashlib
 import json
+import random
+import socket
+import struct
 import threading
 import time
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
@@ -35,12 +43,24 @@ class _Refused(Exception):
 class _Films:
     """What the server knows: the studio's films, as TMDB words them."""
 
-    def __init__(self, drawn: Path) -> None:
+    def __init__(
+        self,
+        drawn: Path,
+        changes: Mapping[int, Mapping[str, Any] | None],
+        one_day: str | None,
+    ) -> None:
         table = studio.truth(drawn).sort_values(["premiere", "tmdb_id"], ignore_index=True)
         table["release_date"] = table["release_date"].fillna("")
-        self.table = table
-        self.posters = drawn / "posters"
-        self.rows = {int(row["tmdb_id"]): row for row in table.to_dict("records")}
+        gone = [number for number, change in changes.items() if change is None]
+        self.table = table[~table["tmdb_id"].isin(gone)]
+        if one_day:
+            self.table = self.table.assign(premiere=one_day)
+        self.folder = drawn
+        self.rows = {int(row["tmdb_id"]): row for row in self.table.to_dict("records")}
+        for number, change in changes.items():
+            if change is not None:
+                self.rows[number] |= change
+        self.chosen = functools.lru_cache(32)(self._chosen)
 
     def short(self, film: dict[str, Any]) -> dict[str, Any]:
         return {
@@ -94,6 +114,18 @@ class _Films:
             page = 0
         if not 1 <= page <= pages:
             raise _Refused(400)
+        query = {name: value for name, value in asked.items() if name not in ("page", "api_key")}
+        found = self.chosen(tuple(sorted(query.items())))
+        shown = found[(page - 1) * FILMS_A_PAGE : page * FILMS_A_PAGE]
+        return {
+            "page": page,
+            "results": [self.short(self.rows[number]) for number in shown],
+            "total_pages": -(-len(found) // FILMS_A_PAGE),
+            "total_results": len(found),
+        }
+
+    def _chosen(self, query: tuple[tuple[str, str], ...]) -> list[int]:
+        asked = dict(query)
         # A film whose details lack a date is still found by the day of its premiere.
         chosen = self.table["premiere"].between(
             asked.get("primary_release_date.gte", ""), asked.get("primary_release_date.lte", "9999")
@@ -101,20 +133,54 @@ class _Films:
         chosen &= self.table["vote_count"] >= float(asked.get("vote_count.gte", 0))
         if language := asked.get("with_original_language"):
             chosen &= self.table["original_language"] == language
+        for name, wanted in (("with_genres", True), ("without_genres", False)):
+            for number in filter(None, asked.get(name, "").split(",")):
+                word = genres.TMDB[int(number)]
+                chosen &= self.table["tmdb_genres"].map(lambda has, w=word: w in has) == wanted
         found = self.table[chosen]
         if asked.get("sort_by", "popularity.desc") == "popularity.desc":
             found = found.sort_values(["popularity", "tmdb_id"], ascending=False)
-        shown = found.iloc[(page - 1) * FILMS_A_PAGE : page * FILMS_A_PAGE]
-        return {
-            "page": page,
-            "results": [self.short(film) for film in shown.to_dict("records")],
-            "total_pages": -(-len(found) // FILMS_A_PAGE),
-            "total_results": len(found),
-        }
+        return [int(number) for number in found["tmdb_id"]]
+
+
+@dataclass
+class Trouble:
+    """What goes wrong with a share of the requests; each is spoilt a few times at most, then answered."""
+
+    rate: float = 0.0
+    seed: int = 0
+    stall: float = 1.0  # seconds without a byte
+    vanished: frozenset[int] = frozenset()  # in the lists, but without details
+    one_day: str | None = None  # on which all films have their premiere
+    kinds: Sequence[str] | None = None  # of trouble; all kinds that fit the request, by default
+    most: int = 2  # times that one request is spoilt
+    asked: Counter[str] = field(default_factory=Counter)
+    spoilt: Counter[str] = field(default_factory=Counter)
+
+    def kind(self, key: str, kinds: Sequence[str], *, more: int = 1) -> str | None:
+        """Choose what happens to the next request for `key`, always the same for one seed."""
+        self.asked[key] += 1
+        said = f"{self.seed} {key} {self.asked[key]}".encode()
+        chance = random.Random(hashlib.sha256(said).digest())
+        kinds = kinds if self.kinds is None else self.kinds
+        if self.asked[key] > self.most or chance.random() >= more * self.rate or not kinds:
+            return None
+        self.spoilt[chosen := chance.choice(kinds)] += 1
+        return chosen
+
+
+OF_ANSWERS = ("429", "500", "503", "reset", "stall", "cut", "html", "no json", "other json")
+OF_POSTERS = ("503", "reset", "stall", "cut", "html", "half")
+OF_PAGES = ("repeat", "vanish")
 
 
 def _handler(
-    films: _Films, token: str, pages: int, requests_per_second: float | None
+    films: _Films,
+    token: str,
+    pages: int,
+    requests_per_second: float | None,
+    trouble: Trouble,
+    latency: float,
 ) -> type[BaseHTTPRequestHandler]:
     lock = threading.Lock()
     recent: list[float] = []
@@ -131,15 +197,69 @@ def _handler(
             asked = {name: values[-1] for name, values in parse_qs(url.query).items()}
             try:
                 if url.path.startswith("/t/p/"):
-                    self._send(200, self._poster(url.path), "image/jpeg")
+                    spoilt = trouble.kind(url.path, OF_POSTERS)
+                    self._spoil(spoilt, self._poster(url.path), "image/jpeg")
+                elif url.path.endswith(".tsv.gz"):
+                    self._file(films.folder / url.path.strip("/"))
                 else:
                     self._allow(asked)
-                    self._send(200, self._answer(url.path, asked))
+                    query = {k: v for k, v in asked.items() if k != "api_key"}
+                    later = query.get("page", "1") != "1"
+                    kinds = OF_ANSWERS + (4 * OF_PAGES if later else ())
+                    spoilt = trouble.kind(f"{url.path} {query}", kinds, more=4 if later else 1)
+                    body = self._answer(url.path, asked)
+                    if spoilt in OF_PAGES:
+                        body = self._shifted(body, query, spoilt)
+                    self._spoil(spoilt, json.dumps(_told(body)).encode(), "application/json")
             except _Refused as refusal:
                 code, message = ERRORS[refusal.status]
                 told: dict[str, Any] = {"success": False, "status_code": code}
                 told["status_message"] = message.format(pages=pages)
                 self._send(refusal.status, told)
+
+        def _shifted(self, body: Any, query: dict[str, str], how: str | None) -> Any:
+            """Answer as if a film had come, or gone, since the page before was asked for."""
+            first = (int(query["page"]) - 1) * FILMS_A_PAGE + (1 if how == "vanish" else -1)
+            found = films.chosen(tuple(sorted((k, v) for k, v in query.items() if k != "page")))
+            shown = [films.short(films.rows[n]) for n in found[first : first + FILMS_A_PAGE]]
+            total = len(found) + (-1 if how == "vanish" else 1)
+            return body | {"results": shown, "total_results": total}
+
+        def _spoil(self, how: str | None, body: bytes, kind: str) -> None:
+            if how == "stall":
+                time.sleep(trouble.stall)
+            if how in ("stall", "reset"):
+                linger = struct.pack("ii", 1, 0)  # closing sends a reset
+                self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, linger)
+                self.close_connection = True
+                self.connection.close()
+            elif how == "cut":
+                self._send(200, body[: len(body) // 2], kind, length=len(body))
+                self.close_connection = True
+            elif how is not None and how.isdigit():
+                if int(how) in ERRORS:
+                    raise _Refused(int(how))
+                self._send(int(how), b"<html>busy</html>", "text/html")
+            else:
+                told = {"html": studio.HTML, "half": body[: len(body) // 2]}
+                told |= {"no json": b'{"page": 1, "resu', "other json": b'{"success": false}'}
+                self._send(200, told.get(how or "", body), kind)
+
+        def _file(self, path: Path) -> None:
+            """Send one of IMDb's files, or the rest of it."""
+            if not path.is_file():
+                raise _Refused(404)
+            data = path.read_bytes()
+            mark = f'"{hashlib.sha256(data).hexdigest()[:16]}"'
+            start = 0
+            if self.headers.get("If-Range") == mark:
+                start = int(self.headers["Range"].removeprefix("bytes=").removesuffix("-"))
+            marks = {"ETag": mark, "Content-Range": f"bytes {start}-{len(data) - 1}/{len(data)}"}
+            cut = trouble.kind(path.name, ["cut"]) is not None
+            rest = data[start:]
+            sent = rest[: len(rest) // 2] if cut else rest
+            self._send(206 if start else 200, sent, "application/gzip", marks, len(rest))
+            self.close_connection = cut
 
         def _allow(self, asked: dict[str, str]) -> None:
             bearer = self.headers.get("Authorization", "").removeprefix("Bearer ")
@@ -166,7 +286,7 @@ def _handler(
                 return films.discover(asked, pages)
             if parts[:1] == ["movie"] and len(parts) in (2, 3) and parts[1].isdigit():
                 film = films.rows.get(int(parts[1]))
-                if film is None:
+                if film is None or int(parts[1]) in trouble.vanished:
                     raise _Refused(404)
                 outside = _external(film)
                 if parts[2:] == ["external_ids"]:
@@ -186,16 +306,26 @@ def _handler(
 
         def _poster(self, path: str) -> bytes:
             size, _, name = path.removeprefix("/t/p/").partition("/")
-            file = films.posters / name
+            file = films.folder / "posters" / name
             if size not in SIZES or "/" in name or not file.is_file():
                 raise _Refused(404)
             return file.read_bytes()
 
-        def _send(self, status: int, body: Any, kind: str = "application/json") -> None:
+        def _send(
+            self,
+            status: int,
+            body: Any,
+            kind: str = "application/json",
+            marks: Mapping[str, str] = MappingProxyType({}),
+            length: int | None = None,
+        ) -> None:
             data = body if isinstance(body, bytes) else json.dumps(_told(body)).encode()
+            time.sleep(latency)
             self.send_response(status)
             self.send_header("Content-Type", kind)
-            self.send_header("Content-Length", str(len(data)))
+            self.send_header("Content-Length", str(len(data) if length is None else length))
+            for name, value in marks.items():
+                self.send_header(name, value)
             if status == 429:
                 self.send_header("Retry-After", "1")
             self.end_headers()
@@ -216,6 +346,14 @@ def _external(film: dict[str, Any]) -> dict[str, Any]:
     return {"imdb_id": film["imdb_id"], **dict.fromkeys(names)}
 
 
+class _Server(ThreadingHTTPServer):
+    daemon_threads = True
+    request_queue_size = 64
+
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        """Stay silent: a client that was killed leaves its connections."""
+
+
 @contextmanager
 def serve(
     drawn: Path,
@@ -223,11 +361,18 @@ def serve(
     token: str = "demo",
     pages: int = 500,
     requests_per_second: float | None = None,
+    trouble: Trouble | None = None,
+    latency: float = 0.0,
+    changes: Mapping[int, Mapping[str, Any] | None] = MappingProxyType({}),
 ) -> Iterator[str]:
-    """Serve a studio's films on the loopback address while the context lasts; yield the base address."""
-    handler = _handler(_Films(drawn), token, pages, requests_per_second)
-    with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
-        server.daemon_threads = True
+    """Serve a studio's films on the loopback address while the context lasts; yield the base address.
+
+    `changes` holds what is told otherwise than drawn, by TMDB's number, None for films that are gone.
+    """
+    trouble = trouble or Trouble()
+    films = _Films(drawn, changes, trouble.one_day)
+    handler = _handler(films, token, pages, requests_per_second, trouble, latency)
+    with _Server(("127.0.0.1", 0), handler) as server:
         thread = threading.Thread(target=server.serve_forever, daemon=True)
         thread.start()
         try:
