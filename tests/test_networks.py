@@ -439,6 +439,7 @@ def test_a_bundle_that_does_not_fit_together_is_refused(saved: Path, tmp_path: P
     paths.write_json(file, {name: told[name] for name in told if name != "calibration"})
     with pytest.raises(StudyError, match="calibration expected"):
         classifier.Classifier.load(tmp_path)
+    spoiled: dict[str, Any]
     for spoiled in (
         {"majors": []},
         {"majors": ["Green"]},
