@@ -86,7 +86,7 @@ def load(port: int, poster: Path, requests: int, clients: int) -> dict[str, floa
         "clients": clients,
         "p50": float(np.percentile(times, 50)),
         "p95": float(np.percentile(times, 95)),
-        "answers a second": len(times) / took,
+        "answers/s": len(times) / took,
         "503": status.count("503"),
         "other": len(status)
         - len(times)
@@ -121,7 +121,7 @@ def main() -> None:
             with service(command, 8123) as (process, start):
                 load(8123, poster, 40, 2)
                 for clients in (1, 8, 64):
-                    row = {"network": network.name, "service": name, "start (s)": start}
+                    row = {"network": network.name.replace("_", " "), "service": name, "start, s": start}
                     rows.append(row | load(8123, poster, asked.requests, clients))
                 if asked.soak and name != "plain":
                     before = memory(process)
