@@ -121,7 +121,11 @@ def main() -> None:
             with service(command, 8123) as (process, start):
                 load(8123, poster, 40, 2)
                 for clients in (1, 8, 64):
-                    row = {"network": network.name.replace("_", " "), "service": name, "start, s": start}
+                    row = {
+                        "network": network.name.replace("_", " "),
+                        "service": name,
+                        "start, s": start,
+                    }
                     rows.append(row | load(8123, poster, asked.requests, clients))
                 if asked.soak and name != "plain":
                     before = memory(process)
