@@ -44,7 +44,7 @@ def test_what_is_no_poster_is_refused_with_its_reason(data: bytes, reason: str) 
 
 @pytest.mark.parametrize("mode", ["L", "CMYK", "P", "1"])
 def test_posters_of_other_modes_become_rgb(mode: str) -> None:
-    kind = "TIFF" if mode == "CMYK" else "PNG"
+    kind = "JPEG" if mode == "CMYK" else "PNG"
     assert corpus.decode(picture(kind, mode=mode)).mode == "RGB"
 
 
