@@ -95,10 +95,10 @@ def test_all_threads_wait_as_long_as_a_server_says(
     asked.get(address)
     assert times[1] - times[0] >= 1
     answers[:] = [(status, {"Retry-After": "1"}, b""), (200, {}, b"here")]
-    list(web.as_they_come(lambda _: asked.get(address), range(6), workers=3))
+    list(web.as_they_come(lambda _: asked.get(address), range(20), workers=3))
     refused = times[2]
     late = [moment for moment in times[2:] if moment > refused + 0.2]
-    assert len(late) >= 4
+    assert len(late) >= 12  # a few may have left before the refusal was read
     assert min(late) - refused >= 1
 
 
