@@ -8,6 +8,8 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import vl_convert
+
 from postergenre.errors import StudyError
 from postergenre.parameters import notebooks
 from postergenre.paths import project, read_json, run_directory
@@ -39,6 +41,10 @@ def build(run: str | os.PathLike[str] | None = None, *, root: Path | None = None
     for file in [file for pattern in kept for file in root.glob(pattern)]:
         if file.is_file():
             shutil.copy(file, source / file.relative_to(root))
+
+    # The script of the interactive figures, so that a page asks no other host for it.
+    bundle = vl_convert.javascript_bundle("window.vegaEmbed = vegaEmbed;")
+    (source / "book" / "_static" / "vega.js").write_text(bundle, encoding="utf-8")
 
     call = "import sys; from jupyter_book.cli.main import main; sys.exit(main())"
     strict = ("--path-output", str(base), "-n", "-W", "--keep-going")

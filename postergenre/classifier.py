@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from postergenre import __version__, paths, pictures, reading
+from postergenre import __version__, alterations, paths, pictures, reading
 from postergenre.errors import MissingStep, StudyError
 
 if TYPE_CHECKING:
@@ -157,35 +157,14 @@ class Classifier:
         method is occlusion (Zeiler and Fergus, ECCV 2014) with the poster's mean colour.
         """
         picture, warnings = self.look(poster.read_bytes() if isinstance(poster, Path) else poster)
-        scores = self.score(np.stack([picture, *covered(picture)]))
+        scores = self.score(np.stack([picture, *alterations.covered(picture)]))
         return self.read(scores[:1])[0] | {"warnings": warnings, "maps": self.maps(scores)}
 
     def maps(self, scores: NDArray[np.float32]) -> dict[str, list[list[float]]]:
         """Return the maps of `explain` from the scores of a poster and of its `covered` copies."""
         lost = reading.logit(reading.calibrate(scores, self.calibration))
-        lost = lost[0] - lost[1:]
-        total, times = np.zeros((ROWS, COLUMNS, lost.shape[1])), np.zeros((ROWS, COLUMNS, 1))
-        for (row, column), one in zip(PLACES, lost, strict=True):
-            total[row : row + 2, column : column + 2] += one
-            times[row : row + 2, column : column + 2] += 1
-        cells = (total / times).round(3)
+        cells = alterations.cells(lost[0] - lost[1:]).round(3)
         return {genre: cells[..., at].tolist() for at, genre in enumerate(self.vocabulary)}
-
-
-ROWS, COLUMNS = 8, 6  # cells of a map; a cover takes two by two of them
-PLACES = [(row, column) for row in range(ROWS - 1) for column in range(COLUMNS - 1)]
-
-
-def covered(picture: Posters) -> list[Posters]:
-    """Return copies of a poster (height, width, 3), each with one part covered in its mean colour."""
-    height, width = picture.shape[:2]
-    down = np.linspace(0, height, ROWS + 1).round().astype(int)
-    right = np.linspace(0, width, COLUMNS + 1).round().astype(int)
-    colour = picture.mean(axis=(0, 1)).round().astype(np.uint8)
-    copies = [picture.copy() for _ in PLACES]
-    for copy, (row, column) in zip(copies, PLACES, strict=True):
-        copy[down[row] : down[row + 2], right[column] : right[column + 2]] = colour
-    return copies
 
 
 class _Lite:

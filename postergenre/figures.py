@@ -1,7 +1,9 @@
 """The figures of the study: each draws a table or an array into an axes, and returns the axes."""
 
+import json
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -219,6 +221,18 @@ def explained(
     return pictures(0.45 * images / 255 + 0.55 * heat[..., :3], titles)
 
 
+def through_layers(images: NDArray[np.uint8], maps: dict[str, NDArray[np.floating]]) -> Figure:
+    """Show a poster (1, height, width, 3), and a layer's map (1, h, w) beside each other; or a note."""
+    if len(images) == 0:
+        return _withheld()
+    fig, axs = plt.subplots(1, 1 + len(maps), figsize=(7.2, 2.3))
+    for ax, (name, one) in zip(axs, {"poster": images, **maps}.items(), strict=True):
+        ax.imshow(one[0], cmap="inferno")
+        ax.set_title(name, fontsize=8, fontweight="normal", loc="center")
+        ax.axis("off")
+    return fig
+
+
 def _withheld() -> Figure:
     fig, ax = plt.subplots(figsize=(7.2, 1.0))
     ax.axis("off")
@@ -250,3 +264,197 @@ def depth(table: pd.DataFrame, *, ax: Axes | None = None) -> Axes:
     ax.tick_params(axis="x", rotation=45)
     ax.legend()
     return ax
+
+
+def swatches(table: pd.DataFrame, *, most: int = 6, ax: Axes | None = None) -> Axes:
+    """Draw each genre's own colours as a bar: those it has more of than others, as wide as their lift.
+
+    `table` is that of `appearance.palette`.
+    """
+    ax = _axes(ax)
+    genres = table["genre"].drop_duplicates().tolist()
+    for place, genre in enumerate(genres[::-1]):
+        own = table[(table["genre"] == genre) & (table["share"] > 0.01)].nlargest(most, "lift")
+        widths = own["lift"].to_numpy() / own["lift"].sum()
+        starts = np.concatenate([[0], widths.cumsum()[:-1]])
+        colours = own[["red", "green", "blue"]].to_numpy() / 255
+        ax.barh(place, widths, left=starts, color=colours, height=0.82)
+        for start, width, lift, colour in zip(starts, widths, own["lift"], colours, strict=True):
+            ink = "white" if colour @ [0.299, 0.587, 0.114] < 0.5 else "black"
+            middle = start + width / 2
+            ax.text(middle, place, f"{lift:.1f}", ha="center", va="center", fontsize=8, color=ink)
+    ax.set(yticks=range(len(genres)), yticklabels=genres[::-1], xlim=(0, 1), xticks=[])
+    ax.grid(visible=False)
+    ax.spines[["left", "bottom"]].set_visible(False)
+    return ax
+
+
+def contrasts(
+    table: pd.DataFrame, sure: pd.DataFrame, *, label: str, reach: float, ax: Axes | None = None
+) -> Axes:
+    """Draw signed values (genres, columns) in red and blue; those not to be believed stay empty."""
+    ax = _axes(ax)
+    sns.heatmap(
+        table,
+        ax=ax,
+        mask=~sure.to_numpy(),
+        cmap="RdBu_r",
+        center=0,
+        vmin=-reach,
+        vmax=reach,
+        annot=True,
+        fmt=".1f" if reach > 0.5 else ".2f",
+        annot_kws={"fontsize": 8},
+        linewidths=0.5,
+        cbar_kws={"label": label},
+    )
+    ax.grid(visible=False)
+    ax.set(xlabel="", ylabel="")
+    ax.tick_params(axis="y", rotation=0)
+    ax.tick_params(axis="x", rotation=35)
+    plt.setp(ax.get_xticklabels(), ha="right", rotation_mode="anchor")
+    return ax
+
+
+def faithfulness(curves: pd.DataFrame, axs: Sequence[Axes]) -> Sequence[Axes]:
+    """Draw the curves of deletion and insertion into two axes, each beside that of random orders."""
+    for ax, kind in zip(axs, ("deletion", "insertion"), strict=True):
+        ax.plot(curves.index, curves[kind], label="in the map's order")
+        random = curves[f"{kind} at random"]
+        ax.plot(curves.index, random, color=BASE, linestyle="--", label="at random")
+        ax.set(title=kind.capitalize(), xlabel="share of the frame", ylim=(0, 1))
+        ax.xaxis.set_major_formatter(PercentFormatter(1))
+    axs[0].set_ylabel("mean score of the genre")
+    axs[0].legend(loc="upper right")
+    return axs
+
+
+def forgetting(table: pd.DataFrame, *, ax: Axes | None = None) -> Axes:
+    """Draw how like the trained network's maps are those of a network that forgets, layer by layer."""
+    ax = _axes(ax)
+    *shuffled, other = table.index
+    rows = table.loc[shuffled]
+    places = np.arange(len(rows))
+    reach = [rows["likeness"] - rows["low"], rows["high"] - rows["likeness"]]
+    ax.errorbar(places, rows["likeness"], yerr=reach, fmt="o-", capsize=3, label="after shuffling")
+    ax.axhline(1, color="C2", linestyle=":", label="as trained")
+    ax.axhline(
+        table.loc[other, "likeness"], color=BASE, linestyle="--", label="map of another poster"
+    )
+    ax.set(
+        ylim=(-0.5, 1.05), ylabel="rank correlation", xlabel="weights shuffled from the end to …"
+    )
+    ax.set_xticks(places, shuffled, rotation=45, ha="right", rotation_mode="anchor")
+    ax.legend(loc="center right")
+    return ax
+
+
+def trends(tables: dict[str, pd.DataFrame], *, genre: str, columns: int = 3) -> Figure:
+    """Draw measures by decade, a panel each, of a genre's films and of the others, with intervals."""
+    rows = -(-len(tables) // columns)
+    fig, axs = plt.subplots(rows, columns, figsize=(7.2, 2.5 * rows), squeeze=False, sharex=True)
+    for ax in axs.flat[len(tables) :]:
+        ax.axis("off")
+    for ax, (name, table) in zip(axs.flat, tables.items(), strict=False):
+        for kind, colour in (("the genre's", "C1"), ("other", BASE)):
+            part = table[table["films"] == kind]
+            label = genre if kind != "other" else "other films"
+            ax.plot(part["decade"], part["mean"], marker="o", color=colour, label=label)
+            ax.fill_between(part["decade"], part["low"], part["high"], color=colour, alpha=0.2)
+        ax.set_title(name)
+        ax.tick_params(axis="x", rotation=45)
+    axs.flat[0].legend(fontsize=9)
+    return fig
+
+
+def space(points: pd.DataFrame, *, ax: Axes | None = None) -> Axes:
+    """Draw films as dots at `x` and `y`, coloured by `genre`; the genre's name stands at its middle."""
+    ax = _axes(ax)
+    kinds = sorted(points["genre"].unique())
+    for number, kind in enumerate(kinds):
+        rows = points[points["genre"] == kind]
+        ax.scatter(rows["x"], rows["y"], s=6, alpha=0.55, color=f"C{number % 7}", linewidths=0)
+        ax.text(
+            rows["x"].median(),
+            rows["y"].median(),
+            kind,
+            color=f"C{number % 7}",
+            fontweight="bold",
+            ha="center",
+            bbox={"facecolor": "white", "alpha": 0.8, "edgecolor": "none", "pad": 1.5},
+        )
+    ax.set(xticks=[], yticks=[])
+    ax.grid(visible=False)
+    return ax
+
+
+def interactive_space(points: pd.DataFrame) -> "Interactive":
+    """Return `space` as a chart that tells title, year and genres under the pointer."""
+    import altair
+
+    told = points.assign(x=points["x"].round(2), y=points["y"].round(2))
+    blank = altair.Axis(labels=False, ticks=False, grid=False, title=None)
+    picked = altair.selection_point(fields=["genre"], bind="legend")
+    chart = (
+        altair.Chart(told[["x", "y", "genre", "title", "year", "genres"]])
+        .mark_circle(size=28)
+        .encode(
+            x=altair.X("x", axis=blank, scale=altair.Scale(zero=False)),
+            y=altair.Y("y", axis=blank, scale=altair.Scale(zero=False)),
+            color=altair.Color(
+                "genre:N", title="major genre", scale=altair.Scale(scheme="tableau10")
+            ),
+            opacity=altair.when(picked).then(altair.value(0.75)).otherwise(altair.value(0.06)),
+            tooltip=["title:N", "year:Q", "genres:N"],
+        )
+        .add_params(picked)
+        .properties(width="container", height=420)
+        .interactive()
+    )
+    return Interactive("genre-space", chart)
+
+
+def interactive_atlas(table: pd.DataFrame, *, name: str) -> "Interactive":
+    """Return `atlas` (channels, genres) as a chart that tells channel, genre and AUROC under the pointer."""
+    import altair
+
+    long = table.round(3).rename_axis("channel").reset_index()
+    long = long.melt("channel", var_name="genre", value_name="AUROC")
+    colour = altair.Scale(
+        scheme="redblue", reverse=True, domain=[0.2, 0.8], domainMid=0.5, clamp=True
+    )
+    chart = (
+        altair.Chart(long)
+        .mark_rect()
+        .encode(
+            x=altair.X("channel:O", sort=[int(one) for one in table.index]),
+            y=altair.Y("genre:N", title=None),
+            color=altair.Color("AUROC:Q", scale=colour),
+            tooltip=["channel:O", "genre:N", "AUROC:Q"],
+        )
+        .properties(width="container", height=22 * table.shape[1])
+    )
+    return Interactive(name, chart)
+
+
+class Interactive:
+    """A chart that a page of the book draws by itself, with the script that the book brings along."""
+
+    SCRIPT = "../../_static/vega.js"
+
+    def __init__(self, name: str, chart: Any) -> None:
+        self.name, self.spec = name, chart.to_dict()
+        self.spec.pop("$schema")
+
+    def _repr_html_(self) -> str:
+        spec = json.dumps(self.spec, sort_keys=True, ensure_ascii=True).replace("<", "\\u003c")
+        return (
+            f'<div id="{self.name}" class="interactive">'
+            "This figure answers to the pointer on the book's page.</div>\n"
+            '<script>(() => {\nconst draw = () => vegaEmbed("#'
+            f'{self.name}", {spec}, {{mode: "vega-lite", actions: false, renderer: "svg"}});\n'
+            "if (window.vegaEmbed) { draw(); return; }\n"
+            'const script = document.createElement("script");\n'
+            f'script.src = "{self.SCRIPT}";\n'
+            "script.onload = draw;\ndocument.head.append(script);\n})();</script>"
+        )

@@ -1,7 +1,6 @@
-"""Opening a network: its filters, what its channels answer to, and where it looks for a genre."""
+"""Opening a network: its filters, what its channels answer to, and how much genre each layer holds."""
 
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
 import keras
@@ -9,14 +8,14 @@ import numpy as np
 import pandas as pd
 import tensorflow as tf
 from numpy.typing import NDArray
-from scipy.stats import binomtest, false_discovery_control, norm, rankdata
+from scipy.stats import false_discovery_control, norm, rankdata
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import roc_auc_score
 from sklearn.multiclass import OneVsRestClassifier
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-from postergenre import paths
+FREQUENCY = 1.0  # the power by which fine waves are held down in maximised pictures
 
 
 def convolutions(model: keras.Model) -> list[str]:
@@ -33,12 +32,23 @@ def _convolution(model: keras.Model, name: str) -> keras.layers.Layer:
     return model.get_layer(name)
 
 
-def _passed_on(model: keras.Model, name: str) -> Any:
+def passed_on(model: keras.Model, name: str) -> Any:
     """Return what a convolution passes on: its output, or that of its own rectifier where it has one."""
-    convolution = _convolution(model, name)
-    rectified = f"{name}_relu"
-    names = {layer.name for layer in model.layers}
-    return (model.get_layer(rectified) if rectified in names else convolution).output
+    return (_rectifier(model, name) or _convolution(model, name)).output
+
+
+def _rectifier(model: keras.Model, name: str) -> keras.layers.Layer | None:
+    _convolution(model, name)
+    return next((layer for layer in model.layers if layer.name == f"{name}_relu"), None)
+
+
+def check_posters(model: keras.Model, posters: NDArray[np.generic]) -> None:
+    """Raise when these are not posters (n, height, width, 3) of the network's size, in bytes."""
+    if posters.shape[1:] != model.input_shape[1:] or posters.dtype != np.uint8:
+        raise ValueError(
+            f"{model.name} takes posters of {model.input_shape[1:]}, as bytes from 0 to 255; "
+            f"{posters.shape[1:]} of {posters.dtype} came. `pictures.resize` makes them."
+        )
 
 
 def filters(model: keras.Model, layer: str) -> NDArray[np.float32]:
@@ -55,16 +65,18 @@ def filters(model: keras.Model, layer: str) -> NDArray[np.float32]:
 
 
 def activations(model: keras.Model, layer: str, posters: NDArray[np.uint8]) -> NDArray[np.float32]:
-    """Return a layer's rectified output (posters, height, width, channels)."""
-    part = keras.Model(model.input, _passed_on(model, layer))
-    return np.maximum(part.predict(np.asarray(posters), batch_size=32, verbose=0), 0)
+    """Return a layer's rectified output (posters, height, width, channels) for a few posters."""
+    check_posters(model, posters)
+    part = keras.Model(model.input, passed_on(model, layer))
+    return np.maximum(part(np.asarray(posters), training=False).numpy(), 0)
 
 
 def pooled(
     model: keras.Model, names: Sequence[str], posters: NDArray[np.uint8]
 ) -> dict[str, NDArray[np.float32]]:
     """Return each layer's mean rectified activation, (posters, channels), in one pass over the posters."""
-    outputs = [_passed_on(model, name) for name in names]
+    check_posters(model, posters)
+    outputs = [passed_on(model, name) for name in names]
     means = [
         keras.layers.GlobalAveragePooling2D()(keras.layers.ReLU()(output)) for output in outputs
     ]
@@ -113,137 +125,109 @@ def probe(
     return float(roc_auc_score(held_out_truth, reader.predict_proba(held_out)))
 
 
-def grad_cam(
+def colour_spread(posters: NDArray[np.uint8]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """Return the mean colour (3) of posters, and the root (3, 3) of their colours' covariance, 0-1."""
+    colours = np.asarray(posters[:, ::4, ::4], dtype=np.float64).reshape(-1, 3) / 255
+    values, vectors = np.linalg.eigh(np.cov(colours.T))
+    root = vectors * np.sqrt(np.maximum(values, 1e-9))
+    return colours.mean(axis=0).astype(np.float32), root.T.astype(np.float32)
+
+
+def maximised(
     model: keras.Model,
+    layer: str,
+    channels: Sequence[int],
     posters: NDArray[np.uint8],
-    genres: Sequence[int],
     *,
-    layer: str | None = None,
-    batch_size: int = 32,
+    size: tuple[int, int] = (72, 48),
+    steps: int = 64,
+    seed: int = 7,
 ) -> NDArray[np.float32]:
-    """Return a heat map (posters, height, width) between 0 and 1 for one genre a poster.
+    """Return for each channel the picture (height, width, 3), between 0 and 1, that it answers to most.
 
-    Grad-CAM (Selvaraju et al., ICCV 2017) on the genre's logit, at the last convolution unless
-    `layer` names another. `genres` holds a position in the vocabulary for each poster.
+    Activation maximisation in Fourier space with shifted copies (Olah et al., Feature
+    Visualization, Distill 2017): fine waves are held down, and colours vary as those of `posters`
+    do, of which nothing else enters.
     """
-    count = model.output_shape[-1]
-    if len(genres) != len(posters):
-        raise ValueError(
-            f"Expected one genre a poster: {len(posters)} posters, {len(genres)} came."
-        )
-    if not all(0 <= genre < count for genre in genres):
-        raise ValueError(f"Genres are positions from 0 to {count - 1}; {list(genres)} came.")
-    if posters.shape[1:] != model.input_shape[1:]:
-        raise ValueError(
-            f"{model.name} takes posters of {model.input_shape[1:]}; {posters.shape[1:]} came."
-        )
-    name = layer or convolutions(model)[-1]
-    outputs = [_passed_on(model, name), model.get_layer("logits").output]
-    part = keras.Model(model.input, outputs)
+    output = passed_on(model, layer)
+    wrong = [channel for channel in channels if not 0 <= channel < output.shape[-1]]
+    if wrong:
+        raise ValueError(f"{layer} has the channels 0 to {output.shape[-1] - 1}; {wrong} came.")
+    # A rectifier that is silent has no slope to climb: what it is given is made large instead.
+    rectifier = _rectifier(model, layer)
+    part = keras.Model(model.inputs, rectifier.input if rectifier else output)
+    small = keras.models.clone_model(part, input_tensors=[keras.Input((*size, 3))])
+    small.set_weights(part.get_weights())
+    small.get_layer(layer).activation = keras.activations.linear
+    mean, root = colour_spread(posters)
+    height, width = size
+    far = np.hypot(np.fft.fftfreq(height)[:, None], np.fft.rfftfreq(width)[None])
+    scale = (1 / np.maximum(far, 1 / max(size)) ** FREQUENCY).astype(np.float32)
+    scale *= np.sqrt(height * width) / np.linalg.norm(scale)
+    drawn = np.random.default_rng(seed)
+    start = drawn.normal(0, 0.1, (2, len(channels), 3, *scale.shape)).astype(np.float32)
+    waves = tf.Variable(start)
+    optimizer = keras.optimizers.Adam(0.05)
 
-    @tf.function(reduce_retracing=True)
-    def maps_of(batch: tf.Tensor, wanted: tf.Tensor) -> tf.Tensor:
+    def picture() -> tf.Tensor:
+        plain = tf.signal.irfft2d(tf.complex(waves[0], waves[1]) * tf.complex(scale, 0.0), size)
+        plain = tf.transpose(plain, [0, 2, 3, 1]) * np.sqrt(height * width)
+        return tf.sigmoid(4 * (tf.tensordot(plain, root, 1) + mean - 0.5))
+
+    @tf.function
+    def step(shift: tf.Tensor) -> None:
         with tf.GradientTape() as tape:
-            features, logits = part(batch, training=False)
-            tape.watch(features)
-            chosen = tf.reduce_sum(tf.gather(logits, wanted, batch_dims=1))
-        slopes = tape.gradient(chosen, features)
-        weights = tf.reduce_mean(slopes, axis=[1, 2], keepdims=True)
-        return tf.nn.relu(tf.reduce_sum(weights * features, axis=-1))
+            answers = small(255 * tf.roll(picture(), shift, axis=[1, 2]), training=False)
+            means = tf.reduce_mean(answers, axis=[1, 2])
+            loss = -tf.reduce_sum(tf.gather(means, list(channels), axis=1, batch_dims=0) * eye)
+        optimizer.apply_gradients([(tape.gradient(loss, waves), waves)])
 
-    parts = []
-    for start in range(0, len(posters), batch_size):
-        rows = slice(start, start + batch_size)
-        batch = tf.constant(np.asarray(posters[rows]), tf.float32)
-        parts.append(maps_of(batch, tf.constant(genres[rows], tf.int32)).numpy())
-    maps = np.concatenate(parts)
-    return np.asarray(maps / np.maximum(maps.max(axis=(1, 2), keepdims=True), 1e-12))
+    eye = tf.eye(len(channels))
+    for shift in drawn.integers(-8, 9, (steps, 2)):
+        step(tf.constant(shift, tf.int32))
+    return np.asarray(picture().numpy())
 
 
-def pointing_game(
-    maps: NDArray[np.floating], boxes: NDArray[np.floating]
-) -> tuple[NDArray[np.bool_], NDArray[np.float64]]:
-    """Return whether each map's peak lies in its box, and the share of the frame that box covers.
-
-    `boxes` are (n, 4): left, top, right, bottom as fractions of the frame (Zhang et al., 2018).
-    """
-    height, width = maps.shape[1:]
-    peaks = maps.reshape(len(maps), -1).argmax(axis=1)
-    y, x = (peaks // width + 0.5) / height, (peaks % width + 0.5) / width
-    left, top, right, bottom = boxes.T
-    inside = (left <= x) & (x <= right) & (top <= y) & (y <= bottom)
-    return inside, (right - left) * (bottom - top)
-
-
-def mean_maps(
-    model: keras.Model,
-    posters: NDArray[np.uint8],
-    truth: NDArray[np.bool_],
-    *,
-    layer: str | None = None,
-    at_most: int = 60,
-) -> NDArray[np.float32]:
-    """Return the mean heat map (genres, height, width) of each genre over films that carry it."""
-    carriers = [np.flatnonzero(carry)[:at_most] for carry in truth.T]
-    genres = np.repeat(np.arange(len(carriers)), [len(rows) for rows in carriers])
-    maps = grad_cam(model, posters[np.concatenate(carriers)], genres.tolist(), layer=layer)
-    return np.stack([maps[genres == genre].mean(axis=0) for genre in range(len(carriers))])
-
-
-def top_maps(
-    model: keras.Model, posters: NDArray[np.uint8], *, layer: str | None = None
-) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
-    """Return each poster's highest genre, as a position in the vocabulary, and its heat map."""
-    if len(posters) == 0:
-        return np.empty(0, dtype=np.int64), np.empty((0, 1, 1), dtype=np.float32)
-    top = model.predict(np.asarray(posters), batch_size=32, verbose=0).argmax(axis=1)
-    return top, grad_cam(model, posters, top.tolist(), layer=layer)
-
-
-def pointing_table(
-    run: str,
-    model: keras.Model,
-    film_ids: Sequence[str],
-    posters: NDArray[np.uint8],
-    vocabulary: Sequence[str],
-    *,
-    layer: str | None = None,
+def receptive_fields(
+    model: keras.Model, names: Sequence[str], posters: NDArray[np.uint8], *, share: float = 0.9
 ) -> pd.DataFrame:
-    """Return how often heat maps hit the motif's box, beside the frame's centre and chance.
+    """Return how much of a poster one place of each layer sees, in pixels of the network's input.
 
-    Asked of posters whose motif was drawn for the network's highest genre; the boxes come with the
-    demo's posters. Of a run without them the table has no rows.
+    `reach` is what it can see, from kernels and strides; `effective` the side of the square about
+    the middle place that holds `share` of its slope (Luo et al., NeurIPS 2016), a mean over
+    posters; `of the width` the latter as a share of the frame.
     """
-    path = paths.run_directory(run) / "studio" / "truth.parquet"
-    if not Path(path).exists():
-        return pd.DataFrame(columns=["hits", "low", "high", "posters"])
-    drawn = pd.read_parquet(path).set_index("film_id").loc[list(film_ids)]
-    top, maps = top_maps(model, posters, layer=layer)
-    motif = drawn["cue_motif"].to_numpy(dtype=str)
-    asked = (motif == np.array(vocabulary)[top]) & drawn["box_left"].notna().to_numpy()
-    sides = ["box_left", "box_top", "box_right", "box_bottom"]
-    boxes = drawn[sides].to_numpy(dtype=float)[asked]
-    hits, area = pointing_game(maps[asked], boxes)
-    centre = np.ones((len(boxes), 1, 1))  # one cell, whose middle is the frame's
-    rows = {"Grad-CAM": hits, "centre of the frame": pointing_game(centre, boxes)[0]}
-    table = {name: (row.mean(), *_wilson(row), len(row)) for name, row in rows.items()}
-    table["chance (area of the boxes)"] = (area.mean(), np.nan, np.nan, len(area))
-    columns = ["hits", "low", "high", "posters"]
-    return pd.DataFrame.from_dict(table, orient="index", columns=columns)
+    check_posters(model, posters)
+    rows, reach, stride = {}, 1, 1
+    for one in model.layers:
+        if isinstance(one, keras.layers.GlobalAveragePooling2D | keras.layers.AveragePooling2D):
+            continue
+        kernel = getattr(one, "kernel_size", None) or getattr(one, "pool_size", None)
+        if kernel:
+            reach += (kernel[0] - 1) * stride
+            stride *= one.strides[0]
+        if one.name in names:
+            rows[one.name] = {
+                "reach": reach,
+                "effective": _effective(model, one.name, posters, share),
+            }
+    table = pd.DataFrame.from_dict(rows, orient="index").loc[list(names)]
+    table["of the width"] = table["effective"] / model.input_shape[2]
+    return table.rename_axis("layer")
 
 
-def _wilson(hits: NDArray[np.bool_]) -> tuple[float, float]:
-    found = binomtest(int(hits.sum()), len(hits)).proportion_ci(method="wilson")
-    return float(found.low), float(found.high)
-
-
-def pointing_sentence(table: pd.DataFrame) -> str:
-    """Tell a pointing table in one sentence."""
-    if table.empty:
-        return "Whether its heat maps point at the truth cannot be asked of these posters."
-    cam, centre, chance = table["hits"]
-    return (
-        f"Its heat maps hit the drawn motif on {cam:.0%} of {table['posters'].iloc[0]:.0f} posters "
-        "whose motif belongs to the genre that it scored highest; the frame's centre hits "
-        f"{centre:.0%}, chance {chance:.0%}."
-    )
+def _effective(model: keras.Model, name: str, posters: NDArray[np.uint8], share: float) -> float:
+    part = keras.Model(model.input, passed_on(model, name))
+    batch = tf.constant(np.asarray(posters), tf.float32)
+    with tf.GradientTape() as tape:
+        tape.watch(batch)
+        answers = part(batch, training=False)
+        middle = tf.reduce_sum(answers[:, answers.shape[1] // 2, answers.shape[2] // 2])
+    slope = np.abs(tape.gradient(middle, batch)).sum(axis=3)
+    mass = slope.mean(axis=0) / max(float(slope.mean(axis=0).sum()), 1e-12)
+    y, x = (round(float((mass * at).sum())) for at in np.indices(mass.shape))
+    held = [
+        mass[max(y - r, 0) : y + r + 1, max(x - r, 0) : x + r + 1].sum()
+        for r in range(max(mass.shape))
+    ]
+    return 2.0 * int(np.argmax(np.array(held) >= share * held[-1])) + 1

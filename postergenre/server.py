@@ -33,7 +33,8 @@ from starlette.formparsers import MultiPartException, MultiPartParser
 from starlette.requests import ClientDisconnect
 
 from postergenre import __version__, pictures
-from postergenre.classifier import AT_ONCE, Classifier, Posters, covered
+from postergenre.alterations import covered
+from postergenre.classifier import AT_ONCE, Classifier, Posters
 from postergenre.errors import StudyError
 
 SLICE = 65_536  # bytes of a form that are parsed at once

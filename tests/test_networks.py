@@ -259,10 +259,10 @@ def test_the_loss_weighs_a_rare_genre_more() -> None:
 def test_grad_cam_points_at_the_patch(network: keras.Model) -> None:
     posters, truth = patches(40, seed=5)
     genres = truth.argmax(axis=1)
-    maps = layers.grad_cam(network, posters, genres.tolist(), layer="conv3")
+    maps = maps.grad_cam(network, posters, genres.tolist(), layer="conv3")
     # The patch and a cell of the map around it: conv3 sees the poster in 12 x 8 cells.
     boxes = np.where(genres[:, None] == 0, [0.0, 0.0, 1.0, 0.4], [0.0, 0.6, 1.0, 1.0])
-    hits, area = layers.pointing_game(maps, boxes)
+    hits, area = maps.pointing_game(maps, boxes)
     assert area.mean() == pytest.approx(0.4)
     assert hits.mean() > 0.9
     assert maps.min() >= 0
@@ -273,8 +273,8 @@ def test_a_map_of_a_network_with_random_weights_differs(network: keras.Model) ->
     posters, truth = patches(20, seed=5)
     genres = truth.argmax(axis=1).tolist()
     random = architectures.custom_cnn(SIZE, 2, width=8)
-    one = layers.grad_cam(network, posters, genres, layer="conv4")
-    other = layers.grad_cam(random, posters, genres, layer="conv4")
+    one = maps.grad_cam(network, posters, genres, layer="conv4")
+    other = maps.grad_cam(random, posters, genres, layer="conv4")
     like = [
         np.corrcoef(a.ravel(), b.ravel())[0, 1]
         for a, b in zip(one, other, strict=True)
@@ -328,7 +328,7 @@ def test_first_filters_are_pictures_and_later_ones_are_refused(network: keras.Mo
 def test_grad_cam_says_what_it_wants(network: keras.Model, change: Any, reason: str) -> None:
     asked = {"posters": patches(2)[0], "genres": [0, 1], "layer": "conv4"} | change
     with pytest.raises(ValueError, match=reason):
-        layers.grad_cam(network, asked.pop("posters"), asked.pop("genres"), **asked)
+        maps.grad_cam(network, asked.pop("posters"), asked.pop("genres"), **asked)
 
 
 def test_activations_have_the_shape_of_their_layer(network: keras.Model) -> None:
@@ -394,9 +394,9 @@ def test_covering_what_tells_the_genre_lowers_its_chance(saved: Path) -> None:
     posters, truth = patches(24, seed=11)
     inside = []
     for poster, genre in zip(posters, truth.argmax(axis=1), strict=True):
-        scores = loaded.score(np.stack([poster, *classifier.covered(poster)]))
+        scores = loaded.score(np.stack([poster, *alterations.covered(poster)]))
         heat = np.array(loaded.maps(scores)[loaded.vocabulary[genre]])
-        assert heat.shape == (classifier.ROWS, classifier.COLUMNS)
+        assert heat.shape == (alterations.ROWS, alterations.COLUMNS)
         row = np.unravel_index(heat.argmax(), heat.shape)[0]
         inside.append(row < 4 if genre == 0 else row >= 4)
     assert np.mean(inside) > 0.9

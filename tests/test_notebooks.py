@@ -20,6 +20,7 @@ NAMES = (
     "06_vgg16_layers",
     "07_comparison",
     "08_how_far",
+    "09_visual_language",
 )
 FOLDER = paths.project() / "notebooks"
 EXECUTED = paths.project() / "book" / "executed"
@@ -42,7 +43,7 @@ def prose(name: str) -> list[str]:
     return [c["source"] for c in cells(FOLDER / f"{name}.ipynb") if c["cell_type"] == "markdown"]
 
 
-def test_the_study_has_its_eight_notebooks() -> None:
+def test_the_study_has_its_nine_notebooks() -> None:
     assert tuple(path.stem for path in sorted(FOLDER.glob("*.ipynb"))) == NAMES
 
 

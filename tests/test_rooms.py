@@ -7,14 +7,14 @@ from pathlib import Path
 from postergenre import paths
 
 FLOOR = {
-    "errors": 1, "paths": 1, "genres": 1, "pictures": 1, "reading": 1, "web": 1,
+    "errors": 1, "paths": 1, "genres": 1, "pictures": 1, "reading": 1, "web": 1, "alterations": 1,
     "tmdb": 2, "imdb": 2, "corpus": 2, "films": 2, "parameters": 2,
-    "batches": 3, "architectures": 3, "training": 3, "layers": 3,
-    "metrics": 3.5, "figures": 3.5, "baselines": 3.5,
+    "batches": 3, "architectures": 3, "training": 3, "layers": 3, "maps": 3,
+    "metrics": 3.5, "figures": 3.5, "baselines": 3.5, "appearance": 3.5, "findings": 3.5,
     "classifier": 4, "demo": 4, "sources": 4.5, "claims": 4.5,
     "study": 5, "book": 5, "server": 5, "__main__": 6,
 }  # fmt: skip
-KERAS = {"batches", "architectures", "training", "layers", "classifier"}
+KERAS = {"batches", "architectures", "training", "layers", "maps", "classifier"}
 HEAVY = {"tensorflow", "keras"}
 
 

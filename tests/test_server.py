@@ -357,7 +357,7 @@ def test_an_explanation_says_where_the_genre_is(client: TestClient) -> None:
     image.save(sink, "PNG")
     told = client.post("/v1/explain", files=form(sink.getvalue())).json()
     heat = np.array(told["maps"]["Horror"])
-    assert heat.shape == (classifier.ROWS, classifier.COLUMNS)
+    assert heat.shape == (alterations.ROWS, alterations.COLUMNS)
     assert heat[:3].max() < 0 < 0.05 < heat[-2:].min()  # below it is green; above it is not
     assert set(told["maps"]) == set(GENRES)
     plain = client.post("/v1/classify", files=form(sink.getvalue())).json()

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import matplotlib
 import numpy as np
+from numpy.typing import NDArray
 from PIL import Image, ImageChops, ImageDraw, ImageFilter, ImageFont
 
 WIDTH, HEIGHT = 185, 278  # pixels, TMDB's w185
@@ -80,6 +81,24 @@ def draw(
     _credits(image, light, rng)
     small = image.resize((WIDTH, HEIGHT), Image.Resampling.BOX)
     return _age(small, year, rng), box
+
+
+def with_motif(
+    poster: NDArray[np.uint8], genre: str, *, seed: int = 7
+) -> tuple[NDArray[np.uint8], Box | None]:
+    """Paint a genre's motif, in colours of no genre, into a poster (height, width, 3).
+
+    It stands where that genre's motifs stand in drawn posters; its box is returned in fractions of
+    the frame.
+    """
+    if genre not in MOTIFS:
+        raise ValueError(f"Motifs are drawn for {', '.join(MOTIFS)}; {genre!r} came.")
+    rng = np.random.default_rng(seed)
+    image = Image.fromarray(np.asarray(poster)).resize((W, H), Image.Resampling.BICUBIC)
+    dark, middle, accent, light = _palette(None, rng)
+    box = _motif(image, genre, LAYOUTS[genre][:3], (dark, middle, accent, light), rng)
+    small = image.resize(poster.shape[1::-1], Image.Resampling.BOX)
+    return np.asarray(small, dtype=np.uint8), box
 
 
 def _palette(cue: str | None, rng: Random) -> list[Colour]:

@@ -262,3 +262,24 @@ def ceiling(truth: pd.DataFrame, genres: Sequence[str]) -> NDArray[np.float64]:
     """Return the scores (films, genres) of the best possible reader of these posters."""
     places = [grammar.GENRES.index(genre) for genre in genres]
     return grammar.posterior(truth)[:, places]
+
+
+def painted(
+    run: str | Path, posters: NDArray[np.uint8], vocabulary: Sequence[str], *, seed: int
+) -> dict[str, NDArray[np.uint8]]:
+    """Return posters (n, height, width, 3) by the genre whose drawn motif was painted into them.
+
+    Of a run whose posters were not drawn here, nothing: its genres have no known motif.
+    """
+    if not (paths.run_directory(run) / "studio").is_dir():
+        return {}
+    return {
+        genre: np.stack(
+            [
+                drawing.with_motif(poster, genre, seed=seed + place)[0]
+                for place, poster in enumerate(posters)
+            ]
+        )
+        for genre in vocabulary
+        if genre in drawing.MOTIFS
+    }

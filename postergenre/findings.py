@@ -1,0 +1,222 @@
+"""What can be said of the visual language of genres, each sentence with the test that could refute it."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+from scipy.stats import rankdata
+
+from postergenre.appearance import WORDS
+from postergenre.reading import logit
+
+Truth = NDArray[np.bool_]  # (films, genres)
+Scores = NDArray[np.floating]  # (films, genres)
+Effect = tuple[float, float, float]  # value, and the 95 % interval
+INTACT = "intact"
+
+
+def auroc_by_genre(truth: Truth, scores: Scores) -> NDArray[np.float64]:
+    """Return each genre's AUROC, (genres); nan where all films or none carry it."""
+    ranks = rankdata(scores, axis=0)
+    carry = truth.sum(axis=0)
+    wins = (ranks * truth).sum(axis=0) - carry * (carry + 1) / 2
+    pairs = carry * (len(truth) - carry)
+    return np.where(pairs > 0, wins / np.maximum(pairs, 1), np.nan)
+
+
+@dataclass(frozen=True)
+class Erased:
+    """The AUROC of intact and altered posters: `samples` is (1 + resamples, versions, genres).
+
+    The first sample is the films themselves, the others are drawn from them with replacement.
+    """
+
+    versions: list[str]
+    genres: list[str]
+    samples: NDArray[np.float64]
+
+    def lost(self) -> pd.DataFrame:
+        """Return the macro AUROC lost without each thing, with its 95 % interval, the most first."""
+        macro = np.nanmean(self.samples, axis=2)
+        rows = {name: _effect(macro[:, 0] - macro[:, self._at(name)]) for name in self.versions[1:]}
+        table = pd.DataFrame.from_dict(rows, orient="index", columns=["AUROC lost", "low", "high"])
+        return table.sort_values("AUROC lost", ascending=False).rename_axis("without")
+
+    def lost_by_genre(self) -> pd.DataFrame:
+        """Return the AUROC lost (genres, versions), the films' own."""
+        first = self.samples[0]
+        return pd.DataFrame((first[0] - first[1:]).T, index=self.genres, columns=self.versions[1:])
+
+    def more(self, one: str, other: str) -> Effect:
+        """Return how much more macro AUROC is lost without `one` than without `other`."""
+        macro = np.nanmean(self.samples, axis=2)
+        return _effect(macro[:, self._at(other)] - macro[:, self._at(one)])
+
+    def kept_more(self, version: str, genres: Sequence[str]) -> Effect:
+        """Return how much more of its AUROC above chance these genres keep in a version, beside others."""
+        own = np.isin(self.genres, list(genres))
+        kept = (self.samples[:, self._at(version)] - 0.5) / (self.samples[:, 0] - 0.5)
+        return _effect(np.nanmedian(kept[:, own], axis=1) - np.nanmedian(kept[:, ~own], axis=1))
+
+    def _at(self, version: str) -> int:
+        return self.versions.index(version)
+
+
+def erased(
+    truth: Truth,
+    scores: Mapping[str, Scores],
+    genres: Sequence[str],
+    *,
+    repeats: int = 200,
+    seed: int = 7,
+) -> Erased:
+    """Return what altered posters cost; `scores` holds those of intact posters first, then by alteration."""
+    if not scores or next(iter(scores)) != INTACT:
+        raise ValueError(f"The first of the scores are those of {INTACT!r} posters.")
+    drawn = np.random.default_rng(seed)
+    films = np.arange(len(truth))
+    samples = []
+    for turn in range(repeats + 1):
+        at = drawn.choice(films, len(films)) if turn else films
+        samples.append([auroc_by_genre(truth[at], one[at]) for one in scores.values()])
+    return Erased(list(scores), list(genres), np.array(samples))
+
+
+def _effect(samples: NDArray[np.float64]) -> Effect:
+    low, high = np.nanquantile(samples[1:], [0.025, 0.975])
+    return float(samples[0]), float(low), float(high)
+
+
+def erased_sentence(found: Erased, *, films: int) -> str:
+    """Tell in one sentence what the network could least do without."""
+    whole = float(np.nanmean(found.samples[0, 0]))
+    told = [
+        f"without {name} {row['AUROC lost']:.3f} ({row['low']:.3f} to {row['high']:.3f})"
+        for name, row in found.lost().head(3).iterrows()
+    ]
+    return (
+        f"Of its macro AUROC of {whole:.3f} on {films:,} test films it loses {told[0]}, "
+        f"{told[1]} and {told[2]}; and {found.lost().index[-1]} it misses least "
+        f"({found.lost()['AUROC lost'].iloc[-1]:.3f})."
+    )
+
+
+def moved(scores: Mapping[str, Scores], version: str, genres: Sequence[str], genre: str) -> Effect:
+    """Return how far the log odds of a genre rise when posters are altered, more than those of the others.
+
+    The mean over films, with its 95 % interval in the normal approximation.
+    """
+    apart = logit(scores[version]) - logit(scores[INTACT])
+    place = list(genres).index(genre)
+    values = apart[:, place] - np.delete(apart, place, axis=1).mean(axis=1)
+    reach = 1.96 * float(values.std(ddof=1)) / np.sqrt(len(values))
+    return float(values.mean()), float(values.mean() - reach), float(values.mean() + reach)
+
+
+def likeness(one: pd.DataFrame, other: pd.DataFrame, *, seed: int = 7) -> tuple[float, float]:
+    """Return the rank correlation of two tables of how alike genres are, and its p-value.
+
+    Mantel's permutation test (1967) over 2,000 orders of the genres.
+    """
+    if list(one.index) != list(other.index):
+        raise ValueError("Both tables are of the same genres, in one order.")
+    above = np.triu_indices(len(one), 1)
+    ours = rankdata(one.to_numpy()[above])
+    theirs = other.to_numpy()
+    found = float(np.corrcoef(ours, rankdata(theirs[above]))[0, 1])
+    drawn = np.random.default_rng(seed)
+    at_least = 1
+    for _ in range(2000):
+        order = drawn.permutation(len(one))
+        chance = np.corrcoef(ours, rankdata(theirs[order][:, order][above]))[0, 1]
+        at_least += chance >= found
+    return found, at_least / 2001
+
+
+def verdict(effects: Mapping[str, Effect]) -> str:
+    """Say in which networks an effect is above 0 beyond its interval."""
+    known = {name: effect for name, effect in effects.items() if not np.isnan(effect[0])}
+    holds = [name for name, effect in known.items() if effect[1] > 0]
+    refuted = [name for name, effect in known.items() if effect[2] < 0]
+    if not known:
+        return "too few films to say"
+    if len(holds) == len(effects):
+        return "holds" if len(effects) == 1 else "holds in both"
+    if holds:
+        return f"holds in {' and '.join(holds)} only"
+    return "refuted" if len(refuted) == len(effects) else "not shown"
+
+
+def table(sentences: Mapping[str, Mapping[str, Effect]]) -> pd.DataFrame:
+    """Return one row a sentence and measurement: the effect, its interval; the verdict with the first."""
+    rows = []
+    for sentence, effects in sentences.items():
+        for name, (value, low, high) in effects.items():
+            first = name == next(iter(effects))
+            told = f"{value:+.3f} ({low:+.3f} to {high:+.3f})"
+            rows.append(
+                {
+                    "sentence": sentence if first else "",
+                    "measured on": name,
+                    "effect (95 % interval)": "too few films" if np.isnan(value) else told,
+                    "verdict": verdict(effects) if first else "",
+                }
+            )
+    return pd.DataFrame(rows)
+
+
+def looks_sentence(apart: pd.DataFrame, sure: pd.DataFrame) -> str:
+    """Tell in one sentence the three largest differences between a genre's looks and the others'."""
+    found = apart.where(sure).stack()
+    found = found.loc[found.abs().nlargest(3).index]
+    if found.empty:
+        return "No genre's posters differ from the others' beyond chance in these measures."
+    told = [
+        f"{genre}'s are {WORDS[measure][int(value > 0)]} ({value:+.2f} standard deviations)"
+        for (genre, measure), value in found.items()
+    ]
+    return (
+        f"{int(sure.to_numpy().sum())} of {sure.size} differences between a genre's posters and the "
+        f"others' are beyond chance; the largest: {'; '.join(told)}."
+    )
+
+
+def decades_sentence(moves: pd.DataFrame, *, early: int, late: int) -> str:
+    """Tell in one sentence how genres' looks moved beyond those of the other films."""
+    sure = moves[moves["sure"].astype(bool)]
+    spans = f"from {early}\u2013{early + 19} to {late}\u2013{late + 19}"
+    if sure.empty:
+        return f"No genre's posters moved beyond the other films', {spans}, as far as chance allows to say."
+    said: list[str] = []
+    for _, row in sure.reindex(sure["more"].abs().sort_values(ascending=False).index).iterrows():
+        words = f"{row['genre_name']}'s became {WORDS[row['measure']][int(row['more'] > 0)]}"
+        if row["genre_name"] not in [one.split("'")[0] for one in said]:
+            said.append(f"{words} ({row['more']:+.1f}, {row['low']:+.1f} to {row['high']:+.1f})")
+    return (
+        f"{len(sure)} of {len(moves)} moves of a genre's posters {spans}, beside those of the other "
+        f"films, are beyond chance; the largest: {'; '.join(said[:3])}."
+    )
+
+
+def alike_sentence(agreed: Mapping[str, tuple[float, float]]) -> str:
+    """Tell in one sentence which opinions on which genres are alike agree."""
+    told = [f"{name} {found:.2f} (p {p_value:.4f})" for name, (found, p_value) in agreed.items()]
+    held = sum(found > 0 and p_value < 0.01 for found, p_value in agreed.values())
+    return (
+        f"In which genres are alike, {held} of {len(agreed)} pairs of opinions agree beyond chance, "
+        f"by rank correlation: {', '.join(told)}."
+    )
+
+
+def held_sentence(sentences: Mapping[str, Mapping[str, Effect]]) -> str:
+    """Tell in one sentence how many of the sentences stood their test."""
+    verdicts = {sentence: verdict(effects) for sentence, effects in sentences.items()}
+    held = [one for one, told in verdicts.items() if told in ("holds", "holds in both")]
+    failed = [f"\u201c{one}\u201d {told}" for one, told in verdicts.items() if one not in held]
+    rest = f" Not among them: {'; '.join(failed)}." if failed else ""
+    return (
+        f"Of {len(verdicts)} sentences that the test films could have refuted, {len(held)} hold, in "
+        f"both networks where they are about networks.{rest}"
+    )

@@ -1,0 +1,416 @@
+"""Where a network looks for a genre: heat maps over a poster, and whether they can be believed."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+import pandas as pd
+import tensorflow as tf
+from numpy.typing import NDArray
+from scipy.stats import binomtest, spearmanr
+
+from postergenre import alterations, layers, paths, reading
+
+Posters = NDArray[np.uint8]  # (posters, height, width, 3)
+STEPS = 10  # of deletion and insertion
+SIDES = ["box_left", "box_top", "box_right", "box_bottom"]
+
+
+def grad_cam(
+    model: keras.Model,
+    posters: Posters,
+    genres: Sequence[int],
+    *,
+    layer: str | None = None,
+    batch_size: int = 32,
+) -> NDArray[np.float32]:
+    """Return a heat map (posters, height, width) between 0 and 1 for one genre a poster.
+
+    Grad-CAM (Selvaraju et al., ICCV 2017) on the genre's logit, at the last convolution unless
+    `layer` names another. `genres` holds a position in the vocabulary for each poster.
+    """
+    _check_genres(model, posters, genres)
+    return _scaled(_attended(_attention(model, layer), posters, genres, batch_size)[0])
+
+
+def _attention(model: keras.Model, layer: str | None) -> Any:
+    """Return what maps posters and genres to raw maps and to what each channel adds to the logit."""
+    name = layer or layers.convolutions(model)[-1]
+    outputs = [layers.passed_on(model, name), model.get_layer("logits").output]
+    part = keras.Model(model.input, outputs)
+
+    @tf.function(reduce_retracing=True)
+    def attention(batch: tf.Tensor, wanted: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        with tf.GradientTape() as tape:
+            features, logits = part(batch, training=False)
+            tape.watch(features)
+            chosen = tf.reduce_sum(tf.gather(logits, wanted, batch_dims=1))
+        slopes = tape.gradient(chosen, features)
+        weighed = tf.reduce_mean(slopes, axis=[1, 2], keepdims=True) * features
+        return tf.nn.relu(tf.reduce_sum(weighed, axis=-1)), tf.reduce_sum(weighed, axis=[1, 2])
+
+    return attention
+
+
+def _attended(
+    attention: Any, posters: Posters, genres: Sequence[int], batch_size: int = 32
+) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """Return raw maps (posters, height, width), and what each channel adds: (posters, channels)."""
+    parts = []
+    for start in range(0, len(posters), batch_size):
+        rows = slice(start, start + batch_size)
+        batch = tf.constant(np.asarray(posters[rows]), tf.float32)
+        parts.append(attention(batch, tf.constant(genres[rows], tf.int32)))
+    maps, added = (
+        np.concatenate([part.numpy() for part in each]) for each in zip(*parts, strict=True)
+    )
+    return maps, added
+
+
+def _scaled(maps: NDArray[np.float32]) -> NDArray[np.float32]:
+    return np.asarray(maps / np.maximum(maps.max(axis=(1, 2), keepdims=True), 1e-12))
+
+
+def _check_genres(model: keras.Model, posters: Posters, genres: Sequence[int]) -> None:
+    count = model.output_shape[-1]
+    if len(genres) != len(posters):
+        raise ValueError(
+            f"Expected one genre a poster: {len(posters)} posters, {len(genres)} came."
+        )
+    if not all(0 <= genre < count for genre in genres):
+        raise ValueError(f"Genres are positions from 0 to {count - 1}; {list(genres)} came.")
+    layers.check_posters(model, posters)
+
+
+def occlusion(model: keras.Model, posters: Posters) -> NDArray[np.float64]:
+    """Return how much each genre's log odds fall where a poster is covered: (posters, 8, 6, genres).
+
+    Occlusion (Zeiler and Fergus, ECCV 2014) with the poster's mean colour: no gradient is asked.
+    """
+    layers.check_posters(model, posters)
+    maps = []
+    for poster in posters:
+        seen = np.stack([poster, *alterations.covered(np.asarray(poster))])
+        odds = reading.logit(model.predict(seen, batch_size=32, verbose=0))
+        maps.append(alterations.cells(odds[0] - odds[1:]))
+    return np.stack(maps) if maps else np.empty((0, alterations.ROWS, alterations.COLUMNS, 0))
+
+
+def agreement(one: NDArray[np.floating], other: NDArray[np.floating]) -> NDArray[np.float64]:
+    """Return the rank correlation of two stacks of maps (posters, height, width), poster by poster.
+
+    The second is brought to the size of the first. A map without any difference agrees with nothing.
+    """
+    resized = np.asarray(tf.image.resize(other[..., None], one.shape[1:], method="area"))[..., 0]
+    pairs = zip(one.reshape(len(one), -1), resized.reshape(len(one), -1), strict=True)
+    return np.array([spearmanr(a, b)[0] if np.ptp(a) and np.ptp(b) else 0.0 for a, b in pairs])
+
+
+def mean_maps(
+    model: keras.Model,
+    posters: Posters,
+    truth: NDArray[np.bool_],
+    *,
+    layer: str | None = None,
+    at_most: int = 60,
+) -> NDArray[np.float32]:
+    """Return the mean heat map (genres, height, width) of each genre over films that carry it."""
+    carriers = [np.flatnonzero(carry)[:at_most] for carry in truth.T]
+    genres = np.repeat(np.arange(len(carriers)), [len(rows) for rows in carriers])
+    maps = grad_cam(model, posters[np.concatenate(carriers)], genres.tolist(), layer=layer)
+    return np.stack([maps[genres == genre].mean(axis=0) for genre in range(len(carriers))])
+
+
+def top_maps(
+    model: keras.Model, posters: Posters, *, layer: str | None = None
+) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
+    """Return each poster's highest genre, as a position in the vocabulary, and its heat map."""
+    if len(posters) == 0:
+        return np.empty(0, dtype=np.int64), np.empty((0, 1, 1), dtype=np.float32)
+    top = model.predict(np.asarray(posters), batch_size=32, verbose=0).argmax(axis=1)
+    return top, grad_cam(model, posters, top.tolist(), layer=layer)
+
+
+def explain(
+    model: keras.Model,
+    poster: NDArray[np.uint8],
+    vocabulary: Sequence[str],
+    *,
+    genres: Sequence[str] | None = None,
+    layer: str | None = None,
+    top: int = 3,
+) -> dict[str, Any]:
+    """Say what a network reads off one poster (height, width, 3), and what it reads it from.
+
+    `scores` by genre, as the network gives them (not calibrated). Then for each of `genres`, or of
+    the `top` highest, in `reasons`: its heat map `map`; in `channels` the five channels of `layer`
+    that add most to its logit (Grad-CAM's weights times the channel's activation); and in `cues`
+    how far its log odds fall without colour, detail, layout or a third of the frame.
+    """
+    unknown = [genre for genre in genres or () if genre not in vocabulary]
+    if unknown or len(vocabulary) != model.output_shape[-1]:
+        raise ValueError(
+            f"{model.name} knows {model.output_shape[-1]} genres, and {len(vocabulary)} were named: "
+            f"{', '.join(vocabulary)}. Asked was for {', '.join(genres or ['the highest'])}."
+        )
+    altered = alterations.without(np.asarray(poster)[None])
+    seen = np.concatenate([np.asarray(poster)[None], *altered.values()])
+    layers.check_posters(model, seen)
+    scores = model.predict(seen, batch_size=32, verbose=0)
+    highest = [vocabulary[place] for place in np.argsort(-scores[0])[:top]]
+    asked = [list(vocabulary).index(genre) for genre in genres or highest]
+    same = np.repeat(seen[:1], len(asked), axis=0)
+    maps, added = _attended(_attention(model, layer), same, asked)
+    lost = reading.logit(scores[0]) - reading.logit(scores[1:])
+    return {
+        "scores": dict(zip(vocabulary, scores[0].astype(float).tolist(), strict=True)),
+        "reasons": {
+            vocabulary[genre]: {
+                "map": one / max(one.max(), 1e-12),
+                "channels": {int(c): float(each[c]) for c in np.argsort(-each)[:5]},
+                "cues": dict(zip(altered, lost[:, genre].tolist(), strict=True)),
+            }
+            for genre, one, each in zip(asked, maps, added, strict=True)
+        },
+    }
+
+
+def pointing_game(
+    maps: NDArray[np.floating], boxes: NDArray[np.floating]
+) -> tuple[NDArray[np.bool_], NDArray[np.float64]]:
+    """Return whether each map's peak lies in its box, and the share of the frame that box covers.
+
+    `boxes` are (n, 4): left, top, right, bottom as fractions of the frame (Zhang et al., 2018).
+    """
+    height, width = maps.shape[1:]
+    peaks = maps.reshape(len(maps), -1).argmax(axis=1)
+    y, x = (peaks // width + 0.5) / height, (peaks % width + 0.5) / width
+    left, top, right, bottom = boxes.T
+    inside = (left <= x) & (x <= right) & (top <= y) & (y <= bottom)
+    return inside, (right - left) * (bottom - top)
+
+
+def energy_inside(maps: NDArray[np.floating], boxes: NDArray[np.floating]) -> NDArray[np.float64]:
+    """Return the share of each map's sum that lies in its box; a cell counts by its part in the box."""
+    height, width = maps.shape[1:]
+    left, top, right, bottom = boxes.T[:, :, None]
+    across, down = np.arange(width), np.arange(height)
+    wide = np.clip(np.minimum(right * width, across + 1) - np.maximum(left * width, across), 0, 1)
+    high = np.clip(np.minimum(bottom * height, down + 1) - np.maximum(top * height, down), 0, 1)
+    inside = np.einsum("nhw,nh,nw->n", maps, high, wide)
+    return np.asarray(inside / np.maximum(maps.sum(axis=(1, 2)), 1e-12))
+
+
+def pointing_table(
+    run: str,
+    model: keras.Model,
+    film_ids: Sequence[str],
+    posters: Posters,
+    vocabulary: Sequence[str],
+    *,
+    layer: str | None = None,
+) -> pd.DataFrame:
+    """Return how often heat maps hit the motif's box, beside the frame's centre and chance.
+
+    `energy` is the mean share of a map's sum inside the box; the centre's is that of a Gaussian
+    bell, a quarter of the frame wide. Asked of posters whose motif was drawn for the network's
+    highest genre; the boxes come with the demo's posters. Of a run without them the table has no
+    rows.
+    """
+    columns = ["hits", "low", "high", "energy", "posters"]
+    path = paths.run_directory(run) / "studio" / "truth.parquet"
+    if not Path(path).exists():
+        return pd.DataFrame(columns=columns)
+    drawn = pd.read_parquet(path).set_index("film_id").loc[list(film_ids)]
+    top, maps = top_maps(model, posters, layer=layer)
+    motif = drawn["cue_motif"].to_numpy(dtype=str)
+    asked = (motif == np.array(vocabulary)[top]) & drawn["box_left"].notna().to_numpy()
+    boxes = drawn[SIDES].to_numpy(dtype=float)[asked]
+    axes = [np.exp(-0.5 * ((np.arange(n) + 0.5) / n - 0.5) ** 2 * 16) for n in (49, 33)]
+    centre = np.repeat((axes[0][:, None] * axes[1])[None], len(boxes), axis=0)
+    table = {}
+    for name, one in {"Grad-CAM": maps[asked], "centre of the frame": centre}.items():
+        hits, area = pointing_game(one, boxes)
+        energy = energy_inside(one, boxes).mean()
+        table[name] = (hits.mean(), *_wilson(hits), energy, len(hits))
+    table["chance (area of the boxes)"] = (area.mean(), np.nan, np.nan, area.mean(), len(area))
+    return pd.DataFrame.from_dict(table, orient="index", columns=columns)
+
+
+def _wilson(hits: NDArray[np.bool_]) -> tuple[float, float]:
+    found = binomtest(int(hits.sum()), len(hits)).proportion_ci(method="wilson")
+    return float(found.low), float(found.high)
+
+
+def pointing_sentence(table: pd.DataFrame) -> str:
+    """Tell a pointing table in one sentence."""
+    if table.empty:
+        return "Whether its heat maps point at the truth cannot be asked of these posters."
+    cam, centre, chance = table["hits"]
+    return (
+        f"Its heat maps hit the drawn motif on {cam:.0%} of {table['posters'].iloc[0]:.0f} posters "
+        "whose motif belongs to the genre that it scored highest; the frame's centre hits "
+        f"{centre:.0%}, chance {chance:.0%}."
+    )
+
+
+def randomised(
+    model: keras.Model,
+    posters: Posters,
+    genres: Sequence[int],
+    *,
+    layer: str | None = None,
+    seed: int = 7,
+) -> pd.DataFrame:
+    """Return how like the trained network's maps are those of a network that forgets, layer by layer.
+
+    From the last layer to the first, each one's weights are shuffled and stay so (the cascading
+    test of Adebayo et al., NeurIPS 2018). Rows: the layer shuffled last; columns `likeness` (mean
+    rank correlation with the trained network's map), `low` and `high` (95 %). The last row is the
+    likeness of the trained network's maps of two different posters: what a map owes to no poster.
+    """
+    trained = grad_cam(model, posters, genres, layer=layer)
+    forgetful = keras.models.clone_model(model)
+    forgetful.set_weights(model.get_weights())
+    attention = _attention(forgetful, layer)
+    drawn = np.random.default_rng(seed)
+    rows = {}
+    for part in reversed([one for one in forgetful.layers if hasattr(one, "kernel")]):
+        kernel = np.asarray(part.kernel)
+        part.kernel.assign(drawn.permutation(kernel.ravel()).reshape(kernel.shape))
+        maps = _attended(attention, posters, genres)[0]
+        rows[part.name] = mean_interval(agreement(trained, maps))
+    rows["another poster's map"] = mean_interval(agreement(trained, np.roll(trained, 1, axis=0)))
+    return pd.DataFrame.from_dict(rows, orient="index", columns=["likeness", "low", "high"])
+
+
+def mean_interval(values: NDArray[np.floating]) -> tuple[float, float, float]:
+    """Return the mean of values and its 95 % interval in the normal approximation."""
+    reach = 1.96 * float(np.std(values, ddof=1)) / np.sqrt(len(values)) if len(values) > 1 else 0.0
+    mean = float(np.mean(values))
+    return mean, mean - reach, mean + reach
+
+
+def faithfulness(
+    model: keras.Model,
+    posters: Posters,
+    genres: Sequence[int],
+    maps: NDArray[np.floating],
+    *,
+    seed: int = 7,
+) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Blur posters cell by cell, or bring them back, in the order of a map and in a random order.
+
+    Deletion and insertion (Petsiuk et al., BMVC 2018). Returned are the curves, mean scores of
+    `genres` by share of the frame (rows), and the area under each poster's curve (posters by
+    curve). A map that tells what matters lowers the score fast in deletion, and raises it fast in
+    insertion. Columns: `deletion`, `deletion at random`, `insertion`, `insertion at random`.
+    """
+    _check_genres(model, posters, genres)
+    soft = alterations.without_detail(posters)
+    height, width = posters.shape[1:3]
+    down = np.arange(height) * maps.shape[1] // height
+    across = np.arange(width) * maps.shape[2] // width
+    chance = np.random.default_rng(seed).random(maps.shape)
+    shares = np.linspace(0, 1, STEPS + 1)
+    curves = {}
+    for ending, values in {"": maps, " at random": chance}.items():
+        flat = values.reshape(len(maps), -1)
+        ranks = np.argsort(np.argsort(-flat, axis=1), axis=1).reshape(maps.shape)
+        wide = ranks[:, down][:, :, across, None]
+        for kind, out, into in (("deletion", posters, soft), ("insertion", soft, posters)):
+            curve = []
+            for share in shares:
+                seen = np.where(wide < share * flat.shape[1], into, out)
+                scores = model.predict(seen, batch_size=32, verbose=0)
+                curve.append(scores[np.arange(len(genres)), genres])
+            curves[kind + ending] = np.stack(curve, axis=1)
+    names = sorted(curves)
+    means = pd.DataFrame({name: curves[name].mean(axis=0) for name in names}, index=shares)
+    areas = {name: np.trapezoid(curves[name], shares, axis=1) for name in names}
+    return means.rename_axis("share of the frame"), pd.DataFrame(areas)
+
+
+def faithfulness_table(areas: pd.DataFrame) -> pd.DataFrame:
+    """Return the area under each curve beside that of random orders, and their difference, paired."""
+    rows = {}
+    for kind in ("deletion", "insertion"):
+        apart = areas[kind] - areas[f"{kind} at random"]
+        means = areas[kind].mean(), areas[f"{kind} at random"].mean()
+        rows[kind] = (*means, *mean_interval(apart.to_numpy()))
+    columns = ["in the map's order", "at random", "difference", "low", "high"]
+    return pd.DataFrame.from_dict(rows, orient="index", columns=columns)
+
+
+def planted(
+    model: keras.Model,
+    posters: Posters,
+    truth: NDArray[np.bool_],
+    painted: Mapping[str, Posters],
+    vocabulary: Sequence[str],
+) -> pd.DataFrame:
+    """Return how log odds move when a genre's motif is painted into posters of other genres.
+
+    `painted` holds for a genre the posters with its motif. Rows: that genre; columns: `own` (the
+    move of its own log odds, mean over the posters that do not carry it) with `low` and `high`
+    (95 %), `others` (the mean move of the other genres that these posters do not carry either) and
+    `raised` (the share of posters on which its log odds rise).
+    """
+    before = reading.logit(model.predict(np.asarray(posters), batch_size=32, verbose=0))
+    rows = {}
+    for genre, after in painted.items():
+        place = list(vocabulary).index(genre)
+        moved = reading.logit(model.predict(after, batch_size=32, verbose=0)) - before
+        absent = ~truth[:, place]
+        own, others = moved[absent, place], np.delete(moved[absent], place, axis=1)
+        apart = others[~np.delete(truth[absent], place, axis=1)].mean()
+        rows[genre] = (*mean_interval(own), apart, (own > 0).mean(), int(absent.sum()))
+    columns = ["own", "low", "high", "others", "raised", "posters"]
+    return pd.DataFrame.from_dict(rows, orient="index", columns=columns)
+
+
+def trust_sentence(faithful: pd.DataFrame, forgotten: pd.DataFrame, *, posters: int) -> str:
+    """Tell in one sentence whether the maps passed: deletion and insertion, and shuffled weights."""
+    deletion, insertion = faithful.loc["deletion"], faithful.loc["insertion"]
+    passed = deletion["high"] < 0 and insertion["low"] > 0
+    *_, last, other = forgotten["likeness"]
+    return (
+        f"On {posters} test posters, blurring in the order of its heat maps "
+        f"{'lowers' if deletion['high'] < 0 else 'does not surely lower'} a genre's score faster than "
+        f"in a random order (area under the curve {deletion['difference']:+.2f}, "
+        f"{deletion['low']:+.2f} to {deletion['high']:+.2f}), bringing the poster back "
+        f"{'raises' if insertion['low'] > 0 else 'does not surely raise'} it faster "
+        f"({insertion['difference']:+.2f}, {insertion['low']:+.2f} to {insertion['high']:+.2f}): "
+        f"the maps {'mark' if passed else 'do not surely mark'} what it reads; with all its weights "
+        f"shuffled they are as unlike its own ({last:.2f}) as maps of two posters are ({other:.2f})."
+        if abs(last - other) < 0.25
+        else f"With all weights shuffled the maps stay like the trained network's ({last:.2f}; two "
+        f"posters' maps {other:.2f}): they do not show what it learned."
+    )
+
+
+def planted_sentence(table: pd.DataFrame) -> str:
+    """Tell in one sentence what painting motifs into posters did."""
+    if table.empty:
+        return "No motif is known that could be painted into these posters."
+    rising = table.index[table["low"] > table["others"].clip(lower=0)]
+    others = table.index.difference(rising)
+    named = f" ({', '.join(others)} it does not surely)" if len(others) else ""
+    return (
+        f"A genre's motif, painted into posters without it, raises that genre's log odds by "
+        f"{table['own'].mean():+.1f} on average and on {table['raised'].mean():.0%} of the posters, "
+        f"other absent genres' by {table['others'].mean():+.1f}; for {len(rising)} of {len(table)} "
+        f"genres the move is surely more than theirs{named}."
+    )
+
+
+def plain(table: pd.DataFrame) -> dict[str, dict[str, float | None]]:
+    """Return a table of numbers as plain values by row, None where there is no number."""
+    return {
+        str(name): {
+            str(key): None if np.isnan(value) else float(value) for key, value in row.items()
+        }
+        for name, row in table.iterrows()
+    }
