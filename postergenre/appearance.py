@@ -135,6 +135,23 @@ def palette(
     return pd.concat(rows, ignore_index=True)
 
 
+def light_maps(posters: Posters, truth: NDArray[np.bool_]) -> NDArray[np.float32]:
+    """Return where each genre's posters are lighter than the others', (genres, height, width) in L*.
+
+    Each poster's own mean is taken off first: what is left is how light is laid out on it.
+    """
+    total = np.zeros((truth.shape[1], *posters.shape[1:3]))
+    whole = np.zeros(posters.shape[1:3])
+    for start in range(0, len(posters), 512):
+        light = lab(np.asarray(posters[start : start + 512]))[..., 0]
+        light = light - light.mean(axis=(1, 2), keepdims=True)
+        total += np.tensordot(truth[start : start + 512].T.astype(float), light, 1)
+        whole += light.sum(axis=0)
+    carry = truth.sum(axis=0)[:, None, None]
+    others = (whole - total) / np.maximum(len(posters) - carry, 1)
+    return np.asarray(total / np.maximum(carry, 1) - others, dtype=np.float32)
+
+
 def by_decade(
     values: pd.Series, years: pd.Series, carry: NDArray[np.bool_], *, fewest: int = FEWEST
 ) -> pd.DataFrame:

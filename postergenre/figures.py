@@ -181,9 +181,18 @@ def more_films(curve: pd.DataFrame, *, measured: Sequence[int], ax: Axes | None 
 
 
 def pictures(
-    images: NDArray[np.generic], titles: Sequence[str], *, columns: int = 6, cmap: str = "viridis"
+    images: NDArray[np.generic],
+    titles: Sequence[str],
+    *,
+    columns: int = 6,
+    cmap: str = "viridis",
+    reach: float | None = None,
 ) -> Figure:
-    """Show images (n, height, width[, 3]) in a grid, each under its title."""
+    """Show images (n, height, width[, 3]) in a grid, each under its title.
+
+    Each is drawn over its own range, or all from -`reach` to `reach`.
+    """
+    limits = {} if reach is None else {"vmin": -reach, "vmax": reach}
     rows = -(-len(images) // columns)
     ratio = images.shape[1] / images.shape[2]
     width = 7.2 / columns
@@ -193,7 +202,7 @@ def pictures(
     for ax in axs.flat:
         ax.axis("off")
     for ax, image, title in zip(axs.flat, images, titles, strict=False):
-        ax.imshow(image, cmap=cmap)
+        ax.imshow(image, cmap=cmap, **limits)
         ax.set_title(title, fontsize=8, fontweight="normal", loc="center")
     return fig
 
@@ -262,6 +271,7 @@ def depth(table: pd.DataFrame, *, ax: Axes | None = None) -> Axes:
     ax.axhline(0.5, color=BASE, linestyle="--", linewidth=1.2, label="chance")
     ax.set(xlabel="layer", ylabel="macro AUROC")
     ax.tick_params(axis="x", rotation=45)
+    plt.setp(ax.get_xticklabels(), ha="right", rotation_mode="anchor")
     ax.legend()
     return ax
 
@@ -345,7 +355,7 @@ def forgetting(table: pd.DataFrame, *, ax: Axes | None = None) -> Axes:
         ylim=(-0.5, 1.05), ylabel="rank correlation", xlabel="weights shuffled from the end to …"
     )
     ax.set_xticks(places, shuffled, rotation=45, ha="right", rotation_mode="anchor")
-    ax.legend(loc="center right")
+    ax.legend(loc="upper right", bbox_to_anchor=(1.0, 0.92))
     return ax
 
 
@@ -449,12 +459,12 @@ class Interactive:
     def _repr_html_(self) -> str:
         spec = json.dumps(self.spec, sort_keys=True, ensure_ascii=True).replace("<", "\\u003c")
         return (
-            f'<div id="{self.name}" class="interactive">'
+            f'<div id="{self.name}" class="interactive" style="display: block; width: 100%">'
             "This figure answers to the pointer on the book's page.</div>\n"
-            '<script>(() => {\nconst draw = () => vegaEmbed("#'
-            f'{self.name}", {spec}, {{mode: "vega-lite", actions: false, renderer: "svg"}});\n'
-            "if (window.vegaEmbed) { draw(); return; }\n"
-            'const script = document.createElement("script");\n'
-            f'script.src = "{self.SCRIPT}";\n'
-            "script.onload = draw;\ndocument.head.append(script);\n})();</script>"
+            "<script>\nwindow.vegaReady ??= new Promise((done) => {\n"
+            '  const script = document.createElement("script");\n'
+            f'  script.src = "{self.SCRIPT}";\n'
+            "  script.onload = done;\n  document.head.append(script);\n});\n"
+            f'window.vegaReady.then(() => vegaEmbed("#{self.name}", {spec}, '
+            '{mode: "vega-lite", actions: false, renderer: "svg"}));\n</script>'
         )

@@ -54,6 +54,12 @@ class Erased:
         macro = np.nanmean(self.samples, axis=2)
         return _effect(macro[:, self._at(other)] - macro[:, self._at(one)])
 
+    def lost_more(self, version: str, than: "Erased") -> Effect:
+        """Return how much more macro AUROC this network loses without something than another one."""
+        ours, theirs = (np.nanmean(one.samples, axis=2) for one in (self, than))
+        lost = ours[:, 0] - ours[:, self._at(version)]
+        return _effect(lost - (theirs[:, 0] - theirs[:, than._at(version)]))
+
     def kept_more(self, version: str, genres: Sequence[str]) -> Effect:
         """Return how much more of its AUROC above chance these genres keep in a version, beside others."""
         own = np.isin(self.genres, list(genres))
@@ -113,6 +119,12 @@ def moved(scores: Mapping[str, Scores], version: str, genres: Sequence[str], gen
     values = apart[:, place] - np.delete(apart, place, axis=1).mean(axis=1)
     reach = 1.96 * float(values.std(ddof=1)) / np.sqrt(len(values))
     return float(values.mean()), float(values.mean() - reach), float(values.mean() + reach)
+
+
+def opposite(effect: Effect) -> Effect:
+    """Return an effect counted in the other direction."""
+    value, low, high = effect
+    return -value, -high, -low
 
 
 def likeness(one: pd.DataFrame, other: pd.DataFrame, *, seed: int = 7) -> tuple[float, float]:

@@ -67,7 +67,10 @@ def filters(model: keras.Model, layer: str) -> NDArray[np.float32]:
 def activations(model: keras.Model, layer: str, posters: NDArray[np.uint8]) -> NDArray[np.float32]:
     """Return a layer's rectified output (posters, height, width, channels) for a few posters."""
     check_posters(model, posters)
-    part = keras.Model(model.input, passed_on(model, layer))
+    output = passed_on(model, layer)
+    if len(posters) == 0:
+        return np.empty((0, *output.shape[1:]), dtype=np.float32)
+    part = keras.Model(model.input, output)
     return np.maximum(part(np.asarray(posters), training=False).numpy(), 0)
 
 

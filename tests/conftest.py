@@ -6,11 +6,14 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 os.environ.setdefault("TQDM_DISABLE", "1")
 
 import io
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
 from PIL import Image
+
+if TYPE_CHECKING:
+    import keras
 
 
 def jpeg(seed: int, size: tuple[int, int] = (100, 150)) -> bytes:
@@ -38,3 +41,11 @@ def record(number: int, **told: Any) -> dict[str, Any]:
 def run(tmp_path: Any) -> str:
     """Return the path of an empty run directory."""
     return str(tmp_path / "run")
+
+
+@pytest.fixture(scope="session")
+def network(tmp_path_factory: pytest.TempPathFactory) -> "keras.Model":
+    """Return a network that tells the toys' patches apart; it is trained once for all tests."""
+    from toys import trained  # loads TensorFlow, which most tests do without
+
+    return trained(tmp_path_factory.mktemp("net"), epochs=6)[0]

@@ -13,9 +13,11 @@ import numpy as np
 import pandas as pd
 import pytest
 from conftest import jpeg, record
+from toys import ROWS, SIZE, patches, trained
 
 from postergenre import (
     __main__,
+    alterations,
     architectures,
     batches,
     classifier,
@@ -26,61 +28,6 @@ from postergenre import (
     training,
 )
 from postergenre.errors import MissingStep, StudyError
-
-SIZE = (48, 32)
-ROWS = np.arange(96)
-
-
-def patches(films: int = 128, seed: int = 3) -> tuple[np.ndarray, np.ndarray]:
-    """Return posters (films, 48, 32, 3) and truth (films, 2): a red patch above, or a blue one below."""
-    rng = np.random.default_rng(seed)
-    truth = np.zeros((films, 2), dtype=bool)
-    truth[np.arange(films), rng.integers(0, 2, films)] = True
-    posters = rng.integers(60, 120, (films, *SIZE, 3), dtype=np.uint8)
-    posters[truth[:, 0], 4:16, 8:24] = (230, 20, 20)
-    posters[truth[:, 1], 32:44, 8:24] = (20, 20, 230)
-    return posters, truth
-
-
-def trained(
-    folder: Path,
-    *,
-    epochs: int = 3,
-    stop_after: int | None = None,
-    held: slice = slice(96, None),
-    **how: Any,
-) -> Any:
-    posters, truth = patches()
-    training.seeded(1)
-    model = architectures.custom_cnn(SIZE, 2, width=8)
-    made = []
-
-    def epoch_of(epoch: int) -> Any:
-        if stop_after is not None and epoch == stop_after:
-            raise KeyboardInterrupt
-        made.append(epoch)
-        return batches.epoch_of(
-            ROWS,
-            lambda at: [posters[at]],
-            truth,
-            batch_size=16,
-            seed=1,
-            epoch=epoch,
-            augmented=True,
-        )
-
-    stamp = {"films": 128} | how
-    history = training.fit(
-        model, epoch_of, (posters[held], truth[held]),
-        loss=training.balanced_crossentropy(truth[ROWS]), epochs=epochs, steps=6,
-        learning_rate=0.01, folder=folder, stamp=stamp,
-    )  # fmt: skip
-    return model, history, made
-
-
-@pytest.fixture(scope="module")
-def network(tmp_path_factory: pytest.TempPathFactory) -> keras.Model:
-    return trained(tmp_path_factory.mktemp("net"), epochs=6)[0]
 
 
 @pytest.fixture(scope="module")
@@ -254,87 +201,6 @@ def test_the_loss_weighs_a_rare_genre_more() -> None:
         for k, m in enumerate(missed)
     )
     assert rare > 2 * common
-
-
-def test_grad_cam_points_at_the_patch(network: keras.Model) -> None:
-    posters, truth = patches(40, seed=5)
-    genres = truth.argmax(axis=1)
-    maps = maps.grad_cam(network, posters, genres.tolist(), layer="conv3")
-    # The patch and a cell of the map around it: conv3 sees the poster in 12 x 8 cells.
-    boxes = np.where(genres[:, None] == 0, [0.0, 0.0, 1.0, 0.4], [0.0, 0.6, 1.0, 1.0])
-    hits, area = maps.pointing_game(maps, boxes)
-    assert area.mean() == pytest.approx(0.4)
-    assert hits.mean() > 0.9
-    assert maps.min() >= 0
-    assert maps.max() == pytest.approx(1)
-
-
-def test_a_map_of_a_network_with_random_weights_differs(network: keras.Model) -> None:
-    posters, truth = patches(20, seed=5)
-    genres = truth.argmax(axis=1).tolist()
-    random = architectures.custom_cnn(SIZE, 2, width=8)
-    one = maps.grad_cam(network, posters, genres, layer="conv4")
-    other = maps.grad_cam(random, posters, genres, layer="conv4")
-    like = [
-        np.corrcoef(a.ravel(), b.ravel())[0, 1]
-        for a, b in zip(one, other, strict=True)
-        if a.std() and b.std()
-    ]
-    assert np.mean(like) < 0.6
-
-
-def test_channels_are_measured_as_a_classifier_would_be() -> None:
-    truth = np.array([[1, 0], [1, 0], [0, 1], [0, 1]], dtype=bool)
-    means = np.array([[3.0, 1], [2, 1], [1, 1], [0, 1]])
-    table = layers.selectivity(means, truth, ["A", "B"])
-    assert table.to_numpy().tolist() == [[1.0, 0.0], [0.5, 0.5]]
-
-
-def test_chance_makes_few_channels_significant() -> None:
-    rng = np.random.default_rng(0)
-    truth = rng.random((300, 5)) < 0.3
-    noise = layers.selectivity(rng.random((300, 200)), truth, list("ABCDE"))
-    assert layers.significant(noise, truth).mean() < 0.01
-    signal = rng.random((300, 200)) + 0.5 * truth[:, :1]
-    table = layers.selectivity(signal, truth, list("ABCDE"))
-    assert layers.significant(table, truth)[:, 0].all()
-
-
-def test_a_linear_probe_reads_what_is_there() -> None:
-    rng = np.random.default_rng(0)
-    truth = rng.random((400, 3)) < 0.4
-    signal, noise = truth + rng.normal(0, 0.5, (400, 3)), rng.normal(0, 1, (400, 3))
-    assert layers.probe(signal[:200], truth[:200], signal[200:], truth[200:]) > 0.85
-    assert layers.probe(noise[:200], truth[:200], noise[200:], truth[200:]) < 0.62
-
-
-def test_first_filters_are_pictures_and_later_ones_are_refused(network: keras.Model) -> None:
-    pictures = layers.filters(network, "conv1")
-    assert pictures.shape == (8, 5, 5, 3)
-    assert pictures.min() >= 0
-    with pytest.raises(ValueError, match="not the three colours"):
-        layers.filters(network, "conv2")
-
-
-@pytest.mark.parametrize(
-    ("change", "reason"),
-    [
-        ({"layer": "dropout"}, "no convolutional layer"),
-        ({"genres": [0, 7]}, "positions from 0 to 1"),
-        ({"genres": [0]}, "one genre a poster"),
-        ({"posters": np.zeros((2, 30, 20, 3), np.uint8)}, "takes posters of"),
-    ],
-)
-def test_grad_cam_says_what_it_wants(network: keras.Model, change: Any, reason: str) -> None:
-    asked = {"posters": patches(2)[0], "genres": [0, 1], "layer": "conv4"} | change
-    with pytest.raises(ValueError, match=reason):
-        maps.grad_cam(network, asked.pop("posters"), asked.pop("genres"), **asked)
-
-
-def test_activations_have_the_shape_of_their_layer(network: keras.Model) -> None:
-    maps = layers.activations(network, "conv2", patches(3)[0])
-    assert maps.shape == (3, 24, 16, 16)
-    assert maps.min() >= 0
 
 
 def save(network: keras.Model, folder: Path, card: dict[str, Any] | None = None) -> None:

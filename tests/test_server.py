@@ -33,7 +33,7 @@ from schemathesis.specs.openapi.checks import (
     status_code_conformance,
 )
 
-from postergenre import __version__, classifier, paths, pictures, server
+from postergenre import __version__, alterations, classifier, paths, pictures, server
 from postergenre.errors import StudyError
 
 GENRES = ["Comedy", "Horror", "Western"]

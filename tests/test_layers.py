@@ -1,0 +1,181 @@
+"""What a network's layers hold: filters, channels, their pictures, and how much each place sees."""
+
+import keras
+import numpy as np
+import pytest
+from toys import SIZE, patches
+
+from postergenre import layers
+
+
+def test_channels_are_measured_as_a_classifier_would_be() -> None:
+    truth = np.array([[1, 0], [1, 0], [0, 1], [0, 1]], dtype=bool)
+    means = np.array([[3.0, 1], [2, 1], [1, 1], [0, 1]])
+    table = layers.selectivity(means, truth, ["A", "B"])
+    assert table.to_numpy().tolist() == [[1.0, 0.0], [0.5, 0.5]]
+
+
+def test_chance_makes_few_channels_significant() -> None:
+    rng = np.random.default_rng(0)
+    truth = rng.random((300, 5)) < 0.3
+    noise = layers.selectivity(rng.random((300, 200)), truth, list("ABCDE"))
+    assert layers.significant(noise, truth).mean() < 0.01
+    signal = rng.random((300, 200)) + 0.5 * truth[:, :1]
+    table = layers.selectivity(signal, truth, list("ABCDE"))
+    assert layers.significant(table, truth)[:, 0].all()
+
+
+def test_a_linear_probe_reads_what_is_there() -> None:
+    rng = np.random.default_rng(0)
+    truth = rng.random((400, 3)) < 0.4
+    signal, noise = truth + rng.normal(0, 0.5, (400, 3)), rng.normal(0, 1, (400, 3))
+    assert layers.probe(signal[:200], truth[:200], signal[200:], truth[200:]) > 0.85
+    assert layers.probe(noise[:200], truth[:200], noise[200:], truth[200:]) < 0.62
+
+
+def test_first_filters_are_pictures_and_later_ones_are_refused(network: keras.Model) -> None:
+    pictures = layers.filters(network, "conv1")
+    assert pictures.shape == (8, 5, 5, 3)
+    assert pictures.min() >= 0
+    with pytest.raises(ValueError, match="not the three colours"):
+        layers.filters(network, "conv2")
+
+
+def test_activations_have_the_shape_of_their_layer(network: keras.Model) -> None:
+    found = layers.activations(network, "conv2", patches(3)[0])
+    assert found.shape == (3, 24, 16, 16)
+    assert found.min() >= 0
+
+
+@pytest.mark.parametrize(
+    "posters",
+    [
+        np.zeros((2, 30, 20, 3), np.uint8),
+        np.zeros((2, *SIZE, 4), np.uint8),
+        np.zeros((2, *SIZE, 3), np.float32),
+        np.zeros((*SIZE, 3), np.uint8),
+    ],
+)
+def test_posters_of_another_size_kind_or_number_are_refused(
+    network: keras.Model, posters: np.ndarray
+) -> None:
+    told = r"takes posters of \(48, 32, 3\), as bytes from 0 to 255; .* came"
+    with pytest.raises(ValueError, match=told):
+        layers.check_posters(network, posters)
+    with pytest.raises(ValueError, match=told):
+        layers.activations(network, "conv1", posters)
+    layers.check_posters(network, patches(2)[0])
+
+
+def test_mean_activations_are_the_means_of_the_activations(network: keras.Model) -> None:
+    posters, _ = patches(3)
+    means = layers.pooled(network, ["conv2", "conv4"], posters)
+    assert list(means) == ["conv2", "conv4"]
+    for name, values in means.items():
+        whole = layers.activations(network, name, posters).mean(axis=(1, 2))
+        np.testing.assert_allclose(values, whole, rtol=1e-4, atol=1e-5)
+    (alone,) = layers.pooled(network, ["conv2"], posters).values()
+    np.testing.assert_allclose(alone, means["conv2"], rtol=1e-4, atol=1e-5)
+
+
+def test_the_spread_of_colours_is_that_of_the_posters() -> None:
+    posters = np.zeros((2, 8, 8, 3), np.uint8)
+    posters[0] = (255, 0, 51)
+    mean, root = layers.colour_spread(posters)
+    np.testing.assert_allclose(mean, [0.5, 0, 0.1], atol=1e-6)
+    colours = posters[:, ::4, ::4].reshape(-1, 3) / 255
+    np.testing.assert_allclose(root.T @ root, np.cov(colours.T), atol=1e-4)
+
+
+@pytest.fixture(scope="module")
+def answered(network: keras.Model) -> np.ndarray:
+    """Return the pictures of four channels of conv3."""
+    return layers.maximised(network, "conv3", [0, 1, 2, 3], patches(16)[0], steps=32)
+
+
+def answers(network: keras.Model, layer: str, pictures: np.ndarray) -> np.ndarray:
+    """Return what the first four channels of a layer pass on of pictures of any size, (pictures, 4)."""
+    part = keras.Model(network.inputs, network.get_layer(f"{layer}_relu").output)
+    free = keras.models.clone_model(part, input_tensors=[keras.Input(pictures.shape[1:])])
+    free.set_weights(part.get_weights())
+    means = free.predict(255 * pictures, verbose=0).mean(axis=(1, 2))
+    return np.asarray(means[:, :4])
+
+
+def test_a_channel_answers_most_to_the_picture_made_for_it(
+    network: keras.Model, answered: np.ndarray
+) -> None:
+    assert answered.shape == (4, 72, 48, 3)
+    assert answered.min() >= 0
+    assert answered.max() <= 1
+    own = answers(network, "conv3", answered)
+    assert own.argmax(axis=0).tolist() == [0, 1, 2, 3]
+    noise = np.random.default_rng(0).random((8, 72, 48, 3), dtype=np.float32)
+    assert (np.diag(own) > 1.5 * answers(network, "conv3", noise).max(axis=0)).all()
+    posters = patches(16)[0].repeat(2, axis=1)[:, :72].repeat(2, axis=2)[:, :, :48] / 255
+    assert (np.diag(own) > answers(network, "conv3", posters).mean(axis=0)).all()
+
+
+def test_the_same_seed_makes_the_same_picture_and_another_does_not(network: keras.Model) -> None:
+    posters, _ = patches(16)
+    one, again, other = (
+        layers.maximised(network, "conv1", [0], posters, size=(16, 24), steps=3, seed=seed)
+        for seed in (7, 7, 8)
+    )
+    assert one.shape == (1, 16, 24, 3)
+    np.testing.assert_array_equal(one, again)
+    assert np.abs(one - other).max() > 0.01
+
+
+def test_a_channel_that_is_silent_at_first_is_given_its_colour_all_the_same() -> None:
+    posters = np.random.default_rng(0).integers(0, 255, (8, 16, 12, 3), dtype=np.uint8)
+    entry = keras.Input((16, 12, 3))
+    output = keras.layers.Conv2D(2, 1, activation="relu", name="conv")(entry)
+    model = keras.Model(entry, output)
+    # Red against green and blue, and the reverse, each silent unless its colour is very strong.
+    kernel = np.array([[1, -1], [-1, 1], [-1, 1]], dtype=np.float32)[None, None]
+    model.get_layer("conv").set_weights([kernel, np.full(2, -200, dtype=np.float32)])
+    red, other = layers.maximised(model, "conv", [0, 1], posters, size=(16, 12)).mean(axis=(1, 2))
+    assert red[0] > 0.9
+    assert red[1:].max() < 0.1
+    assert other[0] < 0.1
+    assert other[1:].min() > 0.9
+
+
+def test_pictures_are_made_for_channels_of_convolutions_only(network: keras.Model) -> None:
+    posters, _ = patches(2)
+    with pytest.raises(ValueError, match=r"conv1 has the channels 0 to 7; \[8\] came"):
+        layers.maximised(network, "conv1", [0, 8], posters)
+    with pytest.raises(ValueError, match=r"the channels 0 to 7; \[-1\] came"):
+        layers.maximised(network, "conv1", [-1], posters)
+    for wrong in ("logits", "conv1_relu", "conv9"):
+        with pytest.raises(ValueError, match="no convolutional layer.*conv1, conv2"):
+            layers.maximised(network, wrong, [0], posters)
+
+
+def test_a_place_of_a_layer_sees_what_kernels_and_strides_let_it_see(
+    network: keras.Model,
+) -> None:
+    names = layers.convolutions(network)
+    table = layers.receptive_fields(network, names, patches(8)[0])
+    assert table.index.tolist() == names
+    # Kernels 5, 3, 3, 3, 3; strides 2, and 2 after each of the second to fourth.
+    assert table["reach"].tolist() == [5, 9, 19, 39, 79]
+    assert (table["effective"] <= table["reach"]).all()
+    assert table["effective"].is_monotonic_increasing
+    assert table["effective"].iloc[0] < table["effective"].iloc[-1]
+    wide = (table["effective"] / 32).clip(upper=1)
+    np.testing.assert_allclose(table["of the width"].clip(upper=1), wide)
+    half = layers.receptive_fields(network, names, patches(8)[0], share=0.5)
+    assert (half["effective"] < table["effective"]).all()
+
+
+def test_the_effective_field_is_where_the_slope_is() -> None:
+    entry = keras.Input((31, 31, 3))
+    output = keras.layers.Conv2D(1, 9, padding="same", name="conv")(entry)
+    model = keras.Model(entry, output)
+    kernel = np.zeros((9, 9, 3, 1), dtype=np.float32)
+    kernel[3:6, 3:6] = 1  # a large kernel, of which only the middle three by three weigh
+    model.get_layer("conv").set_weights([kernel, np.zeros(1, dtype=np.float32)])
+    table = layers.receptive_fields(model, ["conv"], np.full((2, 31, 31, 3), 9, np.uint8))
+    assert table.loc["conv"].tolist() == [9, 3, pytest.approx(3 / 31)]
