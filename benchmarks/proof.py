@@ -41,7 +41,10 @@ def told(tables: dict[str, dict[str, dict[str, float]]]) -> list[tuple[str, str]
     *_, last, other = forgotten.values()
     own, others = (sum(row[n] for row in planted) / len(planted) for n in ("own", "others"))
     return [
-        ("the map's peak lies in the drawn motif's box", f"{cam['hits']:.0%} of {cam['posters']:.0f}"),
+        (
+            "the map's peak lies in the drawn motif's box",
+            f"{cam['hits']:.0%} of {cam['posters']:.0f}",
+        ),
         ("the frame's centre lies in it", f"{centre['hits']:.0%}"),
         ("a random place lies in it", f"{chance['hits']:.0%}"),
         ("share of the map's brightness in the box", f"{cam['energy']:.0%}"),

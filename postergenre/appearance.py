@@ -32,6 +32,7 @@ WORDS = {
     "detail below": ("calmer at the foot", "busier at the foot"),
     "symmetry": ("less symmetric", "more symmetric"),
 }
+RARE = 0.005  # share of the pixels below which a colour says little
 FEWEST = 20  # films on each side of a comparison
 
 
@@ -116,7 +117,8 @@ def palette(
 
     The colours are the middles of clusters of all posters' pixels in CIE L*a*b* (k-means), each
     shown as the mean of its pixels (`red`, `green`, `blue`, 0-255). `share` is that of the genre's
-    pixels, `lift` how many times that of the other films.
+    pixels, `lift` how many times that of the other films (both with half a per cent added, so that
+    a colour that others hardly have counts no more than it can show).
     """
     small = np.asarray(posters)[:, 2::8, 2::8]
     pixels = lab(small).reshape(-1, 3)
@@ -130,7 +132,7 @@ def palette(
     rows = []
     for genre, carry in zip(genres, truth.T, strict=True):
         own, others = shares[carry].mean(axis=0), shares[~carry].mean(axis=0)
-        told = plain.assign(genre=genre, share=own, lift=own / np.maximum(others, 1e-9))
+        told = plain.assign(genre=genre, share=own, lift=(own + RARE) / (others + RARE))
         rows.append(told.rename_axis("colour").reset_index())
     return pd.concat(rows, ignore_index=True)
 

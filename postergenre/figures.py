@@ -19,6 +19,7 @@ from postergenre import paths
 from postergenre.metrics import NAMES
 
 STYLE = str(Path(__file__).with_name("study.mplstyle"))
+FITTED: Any = {"type": "fit-x", "contains": "padding"}  # legend and labels within the column
 BASE = "#8a8a8a"  # base rates are grey in every figure
 
 
@@ -383,7 +384,8 @@ def space(points: pd.DataFrame, *, ax: Axes | None = None) -> Axes:
     kinds = sorted(points["genre"].unique())
     for number, kind in enumerate(kinds):
         rows = points[points["genre"] == kind]
-        ax.scatter(rows["x"], rows["y"], s=6, alpha=0.55, color=f"C{number % 7}", linewidths=0)
+        size = float(np.clip(6000 / len(points), 6, 30))
+        ax.scatter(rows["x"], rows["y"], s=size, alpha=0.55, color=f"C{number % 7}", linewidths=0)
         ax.text(
             rows["x"].median(),
             rows["y"].median(),
@@ -412,13 +414,15 @@ def interactive_space(points: pd.DataFrame) -> "Interactive":
             x=altair.X("x", axis=blank, scale=altair.Scale(zero=False)),
             y=altair.Y("y", axis=blank, scale=altair.Scale(zero=False)),
             color=altair.Color(
-                "genre:N", title="major genre", scale=altair.Scale(scheme="tableau10")
+                "genre:N",
+                scale=altair.Scale(scheme="tableau10"),
+                legend=altair.Legend(orient="bottom", columns=4, title=None),
             ),
             opacity=altair.when(picked).then(altair.value(0.75)).otherwise(altair.value(0.06)),
             tooltip=["title:N", "year:Q", "genres:N"],
         )
         .add_params(picked)
-        .properties(width="container", height=420)
+        .properties(width="container", height=420, autosize=FITTED)
         .interactive()
     )
     return Interactive("genre-space", chart)
@@ -442,7 +446,7 @@ def interactive_atlas(table: pd.DataFrame, *, name: str) -> "Interactive":
             color=altair.Color("AUROC:Q", scale=colour),
             tooltip=["channel:O", "genre:N", "AUROC:Q"],
         )
-        .properties(width="container", height=22 * table.shape[1])
+        .properties(width="container", height=22 * table.shape[1], autosize=FITTED)
     )
     return Interactive(name, chart)
 

@@ -98,14 +98,15 @@ def _effect(samples: NDArray[np.float64]) -> Effect:
 def erased_sentence(found: Erased, *, films: int) -> str:
     """Tell in one sentence what the network could least do without."""
     whole = float(np.nanmean(found.samples[0, 0]))
+    lost = found.lost()
+    named = [f"the {name}" if "third" in str(name) else str(name) for name in lost.index]
     told = [
         f"without {name} {row['AUROC lost']:.3f} ({row['low']:.3f} to {row['high']:.3f})"
-        for name, row in found.lost().head(3).iterrows()
+        for name, (_, row) in zip(named[:3], lost.iterrows(), strict=False)
     ]
     return (
-        f"Of its macro AUROC of {whole:.3f} on {films:,} test films it loses {told[0]}, "
-        f"{told[1]} and {told[2]}; and {found.lost().index[-1]} it misses least "
-        f"({found.lost()['AUROC lost'].iloc[-1]:.3f})."
+        f"Of its macro AUROC of {whole:.3f} on {films:,} test films it loses {told[0]}, {told[1]} and "
+        f"{told[2]}; it misses {named[-1]} least ({lost['AUROC lost'].iloc[-1]:.3f})."
     )
 
 
@@ -224,11 +225,13 @@ def alike_sentence(agreed: Mapping[str, tuple[float, float]]) -> str:
 
 def held_sentence(sentences: Mapping[str, Mapping[str, Effect]]) -> str:
     """Tell in one sentence how many of the sentences stood their test."""
-    verdicts = {sentence: verdict(effects) for sentence, effects in sentences.items()}
-    held = [one for one, told in verdicts.items() if told in ("holds", "holds in both")]
-    failed = [f"\u201c{one}\u201d {told}" for one, told in verdicts.items() if one not in held]
-    rest = f" Not among them: {'; '.join(failed)}." if failed else ""
+    verdicts = pd.Series({one: verdict(effects) for one, effects in sentences.items()})
+    held = int(verdicts.isin(["holds", "holds in both"]).sum())
+    unknown = int((verdicts == "too few films to say").sum())
+    rest = verdicts[~verdicts.isin(["holds", "holds in both", "too few films to say"])]
+    told = [f"\u201c{one.rstrip('.')}\u201d {told}" for one, told in rest.items()]
+    few = f" For {unknown} there were too few films." if unknown else ""
     return (
-        f"Of {len(verdicts)} sentences that the test films could have refuted, {len(held)} hold, in "
-        f"both networks where they are about networks.{rest}"
+        f"Of {len(verdicts)} sentences that the test films could have refuted, {held} hold, in both "
+        f"networks where they are about networks" + (f"; {'; '.join(told)}." if told else ".") + few
     )
