@@ -24,7 +24,7 @@ MEASURES = {
 # What lies below and above the mean of the other films is called, measure by measure.
 WORDS = {
     "brightness": ("darker", "brighter"),
-    "contrast": ("flatter", "of more contrast"),
+    "contrast": ("flatter", "richer in contrast"),
     "colour": ("greyer", "more colourful"),
     "warmth": ("bluer", "yellower"),
     "redness": ("greener", "redder"),

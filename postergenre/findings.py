@@ -8,7 +8,7 @@ import pandas as pd
 from numpy.typing import NDArray
 from scipy.stats import rankdata
 
-from postergenre.appearance import WORDS
+from postergenre.appearance import WORDS, change
 from postergenre.reading import logit
 
 Truth = NDArray[np.bool_]  # (films, genres)
@@ -211,6 +211,34 @@ def decades_sentence(moves: pd.DataFrame, *, early: int, late: int) -> str:
         f"{len(sure)} of {len(moves)} moves of a genre's posters {spans}, beside those of the other "
         f"films, are beyond chance; the largest: {'; '.join(said[:3])}."
     )
+
+
+def on_test_films(
+    moves: pd.DataFrame,
+    values: pd.DataFrame,
+    years: pd.Series,
+    truth: Truth,
+    genres: Sequence[str],
+    *,
+    spans: Mapping[str, tuple[int, int]],
+    most: int = 5,
+) -> dict[str, dict[str, Effect]]:
+    """Return what `moves` of other films claim most clearly, as sentences, with their effects on these.
+
+    The clearest are the moves farthest from zero in units of their error, one a genre.
+    """
+    clear = moves[moves["sure"].astype(bool)]
+    order = (clear["more"] / (clear["high"] - clear["low"])).abs().sort_values(ascending=False)
+    clear = clear.loc[order.index].drop_duplicates("genre_name").head(most)
+    sentences = {}
+    for _, row in clear.iterrows():
+        name, measure, up = row["genre_name"], row["measure"], row["more"] > 0
+        carry = truth[:, list(genres).index(name)]
+        found = change(values[measure], years, carry, spans["early"], spans["late"])
+        effect = found["more"], found["low"], found["high"]
+        told = f"Posters of {name} became {WORDS[measure][int(up)]}, more than the others of their years"
+        sentences[f"{told} ({measure})."] = {"the posters": effect if up else opposite(effect)}
+    return sentences
 
 
 def alike_sentence(agreed: Mapping[str, tuple[float, float]]) -> str:

@@ -246,3 +246,17 @@ def test_genres_of_equal_profiles_are_alike_and_each_ones_nearest_come_first() -
     assert likeness.loc["A", "C"] == pytest.approx(-1)
     assert appearance.neighbours(likeness, count=2)["A"] == "B, D"
     assert appearance.neighbours(likeness, count=1)["D"] in ("A", "B")
+
+
+def test_a_genre_whose_posters_are_light_above_is_light_above() -> None:
+    posters = np.random.default_rng(0).integers(80, 120, (40, 24, 16, 3), dtype=np.uint8)
+    truth = np.zeros((40, 3), dtype=bool)
+    truth[:20, 0] = truth[20:, 1] = True
+    posters[:20, :12] += 60
+    posters[:10] //= 2  # a darker poster is no other layout
+    found = appearance.light_maps(posters, truth)
+    assert found.shape == (3, 24, 16)
+    assert found[0, :12].min() > 2 > -2 > found[0, 12:].max()
+    np.testing.assert_allclose(found[1], -found[0], atol=1e-3)
+    np.testing.assert_allclose(found.mean(axis=(1, 2))[:2], 0, atol=1e-3)
+    assert np.isfinite(found).all()  # of a genre that nobody carries as well

@@ -178,3 +178,7 @@ def test_the_effective_field_is_where_the_slope_is() -> None:
     model.get_layer("conv").set_weights([kernel, np.zeros(1, dtype=np.float32)])
     table = layers.receptive_fields(model, ["conv"], np.full((2, 31, 31, 3), 9, np.uint8))
     assert table.loc["conv"].tolist() == [9, 3, pytest.approx(3 / 31)]
+
+
+def test_of_no_posters_a_layer_has_no_activations(network: keras.Model) -> None:
+    assert layers.activations(network, "conv2", patches(3)[0][:0]).shape == (0, 24, 16, 16)

@@ -143,3 +143,54 @@ def test_a_finished_studio_is_left_as_it_is(drawn: Path) -> None:
 def test_an_empty_folder_is_no_studio(tmp_path: Path) -> None:
     with pytest.raises(StudyError, match="holds no studio"):
         studio.truth(tmp_path)
+
+
+@pytest.mark.parametrize("genre", grammar.GENRES)
+def test_a_motif_painted_into_a_poster_changes_its_own_place(genre: str) -> None:
+    down, right = np.mgrid[: drawing.HEIGHT, : drawing.WIDTH]
+    poster = np.stack([down * 0.4, right * 0.6, (down + right) * 0.3], axis=2).astype(np.uint8)
+    kept = poster.copy()
+    painted, box = drawing.with_motif(poster, genre)
+    np.testing.assert_array_equal(poster, kept)
+    assert painted.shape == poster.shape
+    assert painted.dtype == np.uint8
+    assert box is not None
+    left, top, side, foot = box
+    assert 0.03 < (side - left) * (foot - top) < 0.35
+    x, y = (right + 0.5) / drawing.WIDTH, (down + 0.5) / drawing.HEIGHT
+    inside = (left - 0.03 <= x) & (x <= side + 0.03) & (top - 0.03 <= y) & (y <= foot + 0.03)
+    changed = np.abs(painted.astype(int) - poster).max(axis=2)
+    assert (changed[inside] > 20).mean() > 0.1
+    # Animation's sparkles and Action's sparks fly about the box, and little else does.
+    assert (changed[~inside] > 20).mean() < 0.02
+    again, _ = drawing.with_motif(poster, genre)
+    np.testing.assert_array_equal(painted, again)
+
+
+def test_a_motif_is_painted_into_posters_of_any_size_and_leaves_fine_detail_outside_alone() -> None:
+    tiles = np.random.default_rng(0).integers(0, 255, (8, 6, 3), dtype=np.uint8)
+    poster = tiles.repeat(24, axis=0).repeat(21, axis=1)
+    painted, box = drawing.with_motif(poster, "Western")
+    assert painted.shape == poster.shape == (192, 126, 3)
+    assert box is not None
+    above = slice(0, int((box[1] - 0.05) * 192))
+    np.testing.assert_array_equal(painted[above], poster[above])
+
+
+def test_a_motif_nobody_draws_is_refused() -> None:
+    with pytest.raises(ValueError, match=r"Motifs are drawn for Action, .*'Opera' came"):
+        drawing.with_motif(np.zeros((48, 32, 3), np.uint8), "Opera")
+
+
+def test_motifs_are_painted_where_posters_were_drawn_and_nowhere_else(tmp_path: Path) -> None:
+    posters = np.full((3, 48, 32, 3), 120, dtype=np.uint8)
+    assert studio.painted(tmp_path, posters, ["Horror", "Western"], seed=1) == {}
+    (tmp_path / "studio").mkdir()
+    painted = studio.painted(tmp_path, posters, ["Horror", "Opera", "Western"], seed=1)
+    assert list(painted) == ["Horror", "Western"]  # an opera has no motif here
+    for one in painted.values():
+        assert one.shape == posters.shape
+        assert ((one != posters).any(axis=(1, 2, 3))).all()
+    assert (painted["Horror"][0] != painted["Horror"][1]).any()  # each in colours of its own
+    again = studio.painted(tmp_path, posters, ["Horror"], seed=1)
+    np.testing.assert_array_equal(again["Horror"], painted["Horror"])

@@ -1,0 +1,255 @@
+"""What can be said, and what has to be withheld, on scores whose truth is known."""
+
+from collections.abc import Mapping
+
+import numpy as np
+import pandas as pd
+import pytest
+from sklearn.metrics import roc_auc_score
+
+from postergenre import findings
+from postergenre.findings import Effect, Erased
+
+GENRES = ["A", "B", "C", "D"]
+
+
+def known(films: int = 400, seed: int = 0) -> tuple[np.ndarray, dict[str, np.ndarray]]:
+    """Return truth (films, 4), and scores: intact, without colour, which tells A and B, and without light.
+
+    Without light nothing is lost at all; without colour A and B are guessed, C and D hardly suffer.
+    """
+    rng = np.random.default_rng(seed)
+    truth = rng.random((films, 4)) < 0.4
+    intact = truth + rng.normal(0, 0.7, truth.shape)
+    colour = intact + rng.normal(0, 0.2, truth.shape)
+    colour[:, :2] = rng.normal(0, 1, (films, 2))
+    scores = {"intact": intact, "colour": colour, "light": intact}
+    return truth, {name: 1 / (1 + np.exp(-one)) for name, one in scores.items()}
+
+
+@pytest.fixture(scope="module")
+def lost() -> Erased:
+    truth, scores = known()
+    return findings.erased(truth, scores, GENRES, repeats=60)
+
+
+def test_auroc_is_that_of_scikit_learn_and_unknown_where_nobody_or_everybody_carries_it() -> None:
+    rng = np.random.default_rng(0)
+    truth = rng.random((80, 5)) < 0.3
+    truth[:, 3], truth[:, 4] = False, True
+    scores = rng.random((80, 5)).round(1)  # with ties
+    found = findings.auroc_by_genre(truth, scores)
+    for genre in range(3):
+        assert found[genre] == pytest.approx(roc_auc_score(truth[:, genre], scores[:, genre]))
+    assert np.isnan(found[3:]).all()
+
+
+def test_the_first_scores_must_be_those_of_intact_posters() -> None:
+    truth, scores = known(20)
+    for wrong in ({}, {"colour": scores["colour"], "intact": scores["intact"]}):
+        with pytest.raises(ValueError, match="first of the scores are those of 'intact'"):
+            findings.erased(truth, wrong, GENRES)
+
+
+def test_the_first_sample_is_of_the_films_themselves_and_the_others_are_drawn(
+    lost: Erased,
+) -> None:
+    truth, scores = known()
+    assert lost.samples.shape == (61, 3, 4)
+    for place, one in enumerate(scores.values()):
+        np.testing.assert_allclose(lost.samples[0, place], findings.auroc_by_genre(truth, one))
+    assert 0.005 < lost.samples[1:, 0, 0].std() < 0.05
+    again = findings.erased(truth, scores, GENRES, repeats=2)
+    np.testing.assert_array_equal(again.samples, lost.samples[:3])
+
+
+def test_what_a_network_used_is_what_it_loses_the_most(lost: Erased) -> None:
+    table = lost.lost()
+    assert table.index.tolist() == ["colour", "light"]
+    assert table.loc["colour", "low"] > 0.1
+    assert table.loc["light"].tolist() == [0, 0, 0]
+    by_genre = lost.lost_by_genre()
+    assert by_genre.index.tolist() == GENRES
+    assert by_genre.loc[["A", "B"], "colour"].min() > 0.2 > by_genre.loc[["C", "D"], "colour"].max()
+    assert by_genre["colour"].mean() == pytest.approx(table.loc["colour", "AUROC lost"])
+
+
+def test_more_is_positive_for_what_costs_more_and_turns_round_with_its_sides(lost: Erased) -> None:
+    value, low, high = lost.more("colour", "light")
+    assert value == pytest.approx(lost.lost().loc["colour", "AUROC lost"])
+    assert 0 < low < value < high
+    assert lost.more("light", "colour") == pytest.approx((-value, -high, -low))
+    assert findings.opposite(lost.more("light", "colour")) == pytest.approx((value, low, high))
+
+
+def test_genres_that_do_without_a_thing_keep_more_than_those_that_need_it(lost: Erased) -> None:
+    value, low, _ = lost.kept_more("colour", ["C", "D"])
+    assert low > 0.5
+    assert value == pytest.approx(1, abs=0.3)
+    assert lost.kept_more("colour", ["A", "B"])[2] < -0.5
+    assert lost.kept_more("light", ["A"]) == (0, 0, 0)
+
+
+def test_a_network_that_needs_a_thing_loses_more_of_it_than_one_that_does_not(
+    lost: Erased,
+) -> None:
+    truth, scores = known()
+    blind = {"intact": scores["intact"], "colour": scores["intact"], "light": scores["light"]}
+    other = findings.erased(truth, blind, GENRES, repeats=60)
+    value, low, high = lost.lost_more("colour", other)
+    assert value == pytest.approx(lost.lost().loc["colour", "AUROC lost"])
+    assert 0 < low < value < high
+    assert other.lost_more("colour", lost) == pytest.approx((-value, -high, -low))
+
+
+def test_the_sentence_of_what_is_lost_names_the_most_and_the_least() -> None:
+    samples = np.array([[[0.9], [0.6], [0.7], [0.8], [0.89]]] * 2)
+    versions = ["intact", "upper third", "colour", "detail", "light"]
+    told = findings.erased_sentence(Erased(versions, ["A"], samples), films=1200)
+    assert "macro AUROC of 0.900 on 1,200 test films" in told
+    assert "without the upper third 0.300 (0.300 to 0.300), without colour 0.200" in told
+    assert "misses light least (0.010)" in told
+
+
+def test_a_move_is_that_of_a_genre_beyond_that_of_the_others() -> None:
+    intact = np.full((30, 3), 0.5)
+    warmer = intact.copy()
+    warmer[:, 0] = 1 / (1 + np.exp(-np.tile([1.0, 3.0], 15)))  # log odds of 2 more on average
+    warmer[:, 1:] = 1 / (1 + np.exp(-0.5))
+    value, low, high = findings.moved(
+        {"intact": intact, "warmer": warmer}, "warmer", ["A", "B", "C"], "A"
+    )
+    assert value == pytest.approx(1.5)
+    reach = 1.96 * np.sqrt(30 / 29) / np.sqrt(30)
+    assert (low, high) == pytest.approx((1.5 - reach, 1.5 + reach))
+    other = findings.moved({"intact": intact, "warmer": warmer}, "warmer", ["A", "B", "C"], "B")
+    assert other[0] == pytest.approx(0.5 - (2 + 0.5) / 2)
+    assert other[2] < 0
+
+
+def alike(seed: int, genres: int = 8) -> pd.DataFrame:
+    """Return how alike genres are when their profiles are drawn by chance."""
+    names = list("ABCDEFGHIJ")[:genres]
+    profiles = np.random.default_rng(seed).normal(size=(30, genres))
+    return pd.DataFrame(profiles, columns=names).corr()
+
+
+def test_equal_tables_are_alike_beyond_chance_and_noise_is_not() -> None:
+    one = alike(0)
+    found, p_value = findings.likeness(one, one)
+    assert found == pytest.approx(1)
+    assert p_value < 0.002
+    blurred = one + 0.3 * alike(1)
+    found, p_value = findings.likeness(one, blurred)
+    assert 0.6 < found < 1
+    assert p_value < 0.01
+    chances = [findings.likeness(alike(2 * n), alike(2 * n + 1))[1] for n in range(1, 6)]
+    assert min(chances) > 0.01
+    assert findings.likeness(one, -one)[1] > 0.99
+
+
+def test_tables_of_other_genres_or_in_another_order_are_not_compared() -> None:
+    one = alike(0)
+    turned = one.iloc[::-1, ::-1]
+    with pytest.raises(ValueError, match="same genres, in one order"):
+        findings.likeness(one, turned)
+
+
+ABOVE, BELOW, ACROSS = (0.2, 0.1, 0.3), (-0.2, -0.3, -0.1), (0.1, -0.1, 0.3)
+UNKNOWN = (np.nan, np.nan, np.nan)
+
+
+@pytest.mark.parametrize(
+    ("effects", "told"),
+    [
+        ({"posters": ABOVE}, "holds"),
+        ({"custom": ABOVE, "VGG16": ABOVE}, "holds in both"),
+        ({"custom": ABOVE, "VGG16": ACROSS}, "holds in custom only"),
+        ({"custom": BELOW, "VGG16": ABOVE}, "holds in VGG16 only"),
+        ({"custom": BELOW, "VGG16": BELOW}, "refuted"),
+        ({"posters": BELOW}, "refuted"),
+        ({"custom": BELOW, "VGG16": ACROSS}, "not shown"),
+        ({"posters": ACROSS}, "not shown"),
+        ({"posters": (0.2, 0.0, 0.4)}, "not shown"),
+        ({"posters": UNKNOWN}, "too few films to say"),
+        ({"custom": UNKNOWN, "VGG16": UNKNOWN}, "too few films to say"),
+        ({"custom": UNKNOWN, "VGG16": ABOVE}, "holds in VGG16 only"),
+        ({"custom": UNKNOWN, "VGG16": BELOW}, "not shown"),
+    ],
+)
+def test_a_sentence_holds_only_where_its_interval_says_so(
+    effects: Mapping[str, Effect], told: str
+) -> None:
+    assert findings.verdict(effects) == told
+
+
+SENTENCES = {
+    "Horror is dark.": {"posters": ABOVE},
+    "Colour counts.": {"custom": ABOVE, "VGG16": BELOW},
+    "Few tell.": {"posters": UNKNOWN},
+}
+
+
+def test_a_table_tells_each_sentence_once_with_its_verdict_and_all_its_effects() -> None:
+    table = findings.table(SENTENCES)
+    assert table["sentence"].tolist() == ["Horror is dark.", "Colour counts.", "", "Few tell."]
+    assert table["measured on"].tolist() == ["posters", "custom", "VGG16", "posters"]
+    assert table["verdict"].tolist() == [
+        "holds", "holds in custom only", "", "too few films to say"
+    ]  # fmt: skip
+    effects = table["effect (95 % interval)"].tolist()
+    assert effects[0] == "+0.200 (+0.100 to +0.300)"
+    assert effects[2:] == ["-0.200 (-0.300 to -0.100)", "too few films"]
+
+
+def test_the_count_of_sentences_that_hold_names_those_that_do_not() -> None:
+    told = findings.held_sentence(SENTENCES)
+    assert "Of 3 sentences" in told
+    assert "1 hold" in told
+    assert "Colour counts" in told
+    assert "holds in custom only" in told
+    assert "too few films" in told
+    assert "Horror" not in told
+    alone = findings.held_sentence({"Horror is dark.": {"posters": ABOVE}})
+    assert "Of 1 sentences" in alone
+    assert "\u201c" not in alone
+
+
+def test_looks_are_told_from_the_largest_sure_difference_down() -> None:
+    apart = pd.DataFrame({"brightness": [-0.9, 3.0], "warmth": [0.5, 0.2]}, index=["A", "B"])
+    sure = pd.DataFrame({"brightness": [True, False], "warmth": [True, True]}, index=["A", "B"])
+    told = findings.looks_sentence(apart, sure)
+    assert told.startswith("3 of 4 differences")
+    assert "A's are darker (-0.90 standard deviations); A's are yellower (+0.50" in told
+    assert "+3.00" not in told
+    assert "beyond chance" in findings.looks_sentence(apart, sure & False)
+    assert findings.looks_sentence(apart, sure & False).startswith("No genre's")
+
+
+def test_moves_by_decade_are_told_once_a_genre() -> None:
+    moves = pd.DataFrame(
+        {
+            "genre_name": ["A", "A", "B", "B"],
+            "measure": ["brightness", "colour", "warmth", "detail"],
+            "more": [-5.0, -9.0, 2.0, 30.0],
+            "low": [-6.0, -10.0, 1.0, -1.0],
+            "high": [-4.0, -8.0, 3.0, 61.0],
+            "sure": [True, True, True, False],
+        }
+    )
+    told = findings.decades_sentence(moves, early=1960, late=2000)
+    assert told.startswith("3 of 4 moves")
+    assert "1960\u20131979 to 2000\u20132019" in told
+    assert "A's became greyer (-9.0, -10.0 to -8.0); B's became yellower (+2.0" in told
+    assert "darker" not in told
+    nothing = findings.decades_sentence(moves.assign(sure=False), early=1960, late=2000)
+    assert nothing.startswith("No genre's posters moved")
+
+
+def test_opinions_that_agree_are_counted_with_their_chances() -> None:
+    told = findings.alike_sentence(
+        {"looks and custom": (0.61, 0.0005), "custom and VGG16": (0.2, 0.2)}
+    )
+    assert "1 of 2 pairs of opinions agree beyond chance" in told
+    assert "looks and custom 0.61 (p 0.0005)" in told
+    assert "0 of 1" in findings.alike_sentence({"opposed": (-0.9, 0.001)})
