@@ -57,7 +57,7 @@ def measures(posters: Posters) -> pd.DataFrame:
         steps = np.abs(np.diff(light, axis=1))[:, :, :-1] + np.abs(np.diff(light, axis=2))[:, :-1]
         lower = steps[:, 2 * steps.shape[1] // 3 :].sum(axis=(1, 2))
         flat = light.reshape(len(light), -1)
-        flat = (flat - flat.mean(axis=1, keepdims=True)) / (flat.std(axis=1, keepdims=True) + 1e-6)
+        flat = (flat - flat.mean(axis=1, keepdims=True)) / (flat.std(axis=1, keepdims=True) + 1e-3)
         mirrored = flat.reshape(light.shape)[:, :, ::-1].reshape(len(light), -1)
         columns = [
             light.mean(axis=(1, 2)),

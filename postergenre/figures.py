@@ -310,7 +310,6 @@ def contrasts(
         ax=ax,
         mask=~sure.to_numpy(),
         cmap="RdBu_r",
-        center=0,
         vmin=-reach,
         vmax=reach,
         annot=True,

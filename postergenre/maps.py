@@ -155,9 +155,9 @@ def explain(
             f"{model.name} knows {model.output_shape[-1]} genres, and {len(vocabulary)} were named: "
             f"{', '.join(vocabulary)}. Asked was for {', '.join(genres or ['the highest'])}."
         )
+    layers.check_posters(model, np.asarray(poster)[None])
     altered = alterations.without(np.asarray(poster)[None])
     seen = np.concatenate([np.asarray(poster)[None], *altered.values()])
-    layers.check_posters(model, seen)
     scores = model.predict(seen, batch_size=32, verbose=0)
     highest = [vocabulary[place] for place in np.argsort(-scores[0])[:top]]
     asked = [list(vocabulary).index(genre) for genre in genres or highest]
@@ -272,7 +272,8 @@ def randomised(
     likeness of the trained network's maps of two different posters: what a map owes to no poster.
     """
     trained = grad_cam(model, posters, genres, layer=layer)
-    forgetful = keras.models.clone_model(model)
+    bare = keras.Model(model.inputs, model.outputs, name=model.name)  # a loss cannot be cloned
+    forgetful = keras.models.clone_model(bare)
     forgetful.set_weights(model.get_weights())
     attention = _attention(forgetful, layer)
     drawn = np.random.default_rng(seed)
@@ -365,7 +366,8 @@ def planted(
         moved = reading.logit(model.predict(after, batch_size=32, verbose=0)) - before
         absent = ~truth[:, place]
         own, others = moved[absent, place], np.delete(moved[absent], place, axis=1)
-        apart = others[~np.delete(truth[absent], place, axis=1)].mean()
+        absent_too = others[~np.delete(truth[absent], place, axis=1)]
+        apart = absent_too.mean() if absent_too.size else np.nan
         rows[genre] = (*mean_interval(own), apart, (own > 0).mean(), int(absent.sum()))
     columns = ["own", "low", "high", "others", "raised", "posters"]
     return pd.DataFrame.from_dict(rows, orient="index", columns=columns)
@@ -374,20 +376,19 @@ def planted(
 def trust_sentence(faithful: pd.DataFrame, forgotten: pd.DataFrame, *, posters: int) -> str:
     """Tell in one sentence whether the maps passed: deletion and insertion, and shuffled weights."""
     deletion, insertion = faithful.loc["deletion"], faithful.loc["insertion"]
-    passed = deletion["high"] < 0 and insertion["low"] > 0
+    lowers, raises = deletion["high"] < 0, insertion["low"] > 0
     *_, last, other = forgotten["likeness"]
+    forgets = last - other < 0.25
     return (
         f"On {posters} test posters, blurring in the order of its heat maps "
-        f"{'lowers' if deletion['high'] < 0 else 'does not surely lower'} a genre's score faster than "
-        f"in a random order (area under the curve {deletion['difference']:+.2f}, "
-        f"{deletion['low']:+.2f} to {deletion['high']:+.2f}), bringing the poster back "
-        f"{'raises' if insertion['low'] > 0 else 'does not surely raise'} it faster "
-        f"({insertion['difference']:+.2f}, {insertion['low']:+.2f} to {insertion['high']:+.2f}): "
-        f"the maps {'mark' if passed else 'do not surely mark'} what it reads; with all its weights "
-        f"shuffled they are as unlike its own ({last:.2f}) as maps of two posters are ({other:.2f})."
-        if abs(last - other) < 0.25
-        else f"With all weights shuffled the maps stay like the trained network's ({last:.2f}; two "
-        f"posters' maps {other:.2f}): they do not show what it learned."
+        f"{'lowers' if lowers else 'does not surely lower'} a genre's score faster than in a random "
+        f"order (area under the curve {deletion['difference']:+.2f}, {deletion['low']:+.2f} to "
+        f"{deletion['high']:+.2f}), and bringing the poster back "
+        f"{'raises' if raises else 'does not surely raise'} it faster "
+        f"({insertion['difference']:+.2f}, {insertion['low']:+.2f} to {insertion['high']:+.2f}): the "
+        f"maps {'mark' if lowers and raises else 'do not surely mark'} what it reads; with all its "
+        f"weights shuffled they {'are as unlike' if forgets else 'stay more like'} its own "
+        f"({last:.2f}) {'as' if forgets else 'than'} maps of two posters are ({other:.2f})."
     )
 
 

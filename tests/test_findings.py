@@ -171,6 +171,7 @@ UNKNOWN = (np.nan, np.nan, np.nan)
         ({"custom": BELOW, "VGG16": ACROSS}, "not shown"),
         ({"posters": ACROSS}, "not shown"),
         ({"posters": (0.2, 0.0, 0.4)}, "not shown"),
+        ({"posters": (-0.1, -0.3, 0.1)}, "not shown"),
         ({"posters": UNKNOWN}, "too few films to say"),
         ({"custom": UNKNOWN, "VGG16": UNKNOWN}, "too few films to say"),
         ({"custom": UNKNOWN, "VGG16": ABOVE}, "holds in VGG16 only"),
@@ -253,3 +254,38 @@ def test_opinions_that_agree_are_counted_with_their_chances() -> None:
     assert "1 of 2 pairs of opinions agree beyond chance" in told
     assert "looks and custom 0.61 (p 0.0005)" in told
     assert "0 of 1" in findings.alike_sentence({"opposed": (-0.9, 0.001)})
+
+
+def test_the_clearest_move_of_each_genre_meets_films_that_did_not_choose_it() -> None:
+    moves = pd.DataFrame(
+        {
+            "genre_name": ["A", "A", "B", "C"],
+            "measure": ["brightness", "warmth", "warmth", "warmth"],
+            "more": [-4.0, 9.0, 2.0, 50.0],
+            "low": [-5.0, 1.0, 1.0, 49.0],
+            "high": [-3.0, 17.0, 3.0, 51.0],
+            "sure": [True, True, True, False],
+        }
+    )
+    years = pd.Series([1980, 2010] * 120)
+    late = (years == 2010).to_numpy()
+    truth = np.zeros((240, 3), dtype=bool)
+    truth[:80, 0] = truth[80:160, 1] = truth[160:, 2] = True
+    noise = np.tile([0.1, 0.1, -0.1, -0.1], 60)
+    values = pd.DataFrame({"brightness": noise - 3.0 * (late & truth[:, 0])})
+    values["warmth"] = noise - 1.0 * (late & truth[:, 1])
+    spans = {"early": (1980, 1989), "late": (2010, 2019)}
+    told = findings.on_test_films(moves, values, years, truth, ["A", "B", "C"], spans=spans)
+    darker, yellower = told
+    assert darker == (
+        "Posters of A became darker, more than the others of their years (brightness)."
+    )
+    assert "B became yellower" in yellower
+    # Of A it comes true by 3; B became bluer here, which refutes the sentence.
+    assert told[darker]["the posters"][0] == pytest.approx(3)
+    assert told[yellower]["the posters"][0] == pytest.approx(-1)
+    assert [findings.verdict(effects) for effects in told.values()] == ["holds", "refuted"]
+    first = findings.on_test_films(
+        moves, values, years, truth, ["A", "B", "C"], spans=spans, most=1
+    )
+    assert list(first) == [darker]

@@ -135,6 +135,7 @@ def test_a_map_of_the_patch_is_more_faithful_than_chance_and_its_opposite_less(
     good = maps.faithfulness_table(areas)
     assert good.loc["deletion", "high"] < 0 < good.loc["insertion", "low"]
     assert curves.loc[0.5, "deletion"] < curves.loc[0.5, "deletion at random"]
+    assert curves["deletion"].iloc[4] < curves["deletion"].iloc[-1]  # the patch went first
     posters, truth = patches(6, seed=5)
     genres = truth.argmax(axis=1).tolist()
     bad = maps.faithfulness_table(maps.faithfulness(network, posters, genres, -marked(truth))[1])

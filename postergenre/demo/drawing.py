@@ -95,10 +95,16 @@ def with_motif(
         raise ValueError(f"Motifs are drawn for {', '.join(MOTIFS)}; {genre!r} came.")
     rng = np.random.default_rng(seed)
     image = Image.fromarray(np.asarray(poster)).resize((W, H), Image.Resampling.BICUBIC)
+    before = np.array(image)
     dark, middle, accent, light = _palette(None, rng)
     box = _motif(image, genre, LAYOUTS[genre][:3], (dark, middle, accent, light), rng)
-    small = image.resize(poster.shape[1::-1], Image.Resampling.BOX)
-    return np.asarray(small, dtype=np.uint8), box
+    size = poster.shape[1::-1]
+    small = image.resize(size, Image.Resampling.BOX)
+    # Only the motif is taken over: the poster's own fine detail stays as it is.
+    touched = Image.fromarray((np.asarray(image) != before).any(axis=2)).convert("L")
+    mask = touched.resize(size, Image.Resampling.BOX)
+    whole = Image.composite(small, Image.fromarray(np.asarray(poster)), mask)
+    return np.asarray(whole, dtype=np.uint8), box
 
 
 def _palette(cue: str | None, rng: Random) -> list[Colour]:
