@@ -239,17 +239,18 @@ def collect(
         for left in folder.glob("posters/*/.*"):  # half a file of a process that was killed
             left.unlink(missing_ok=True)
         rows = journal(run, ("poster", "sha256") if done is None else ())
-        stored = set(rows.loc[whole(run, rows), "film_id"] if done is None else done)
+        stored = rows.loc[whole(run, rows), "film_id"] if done is None else done
         numbers = dict(zip(rows["film_id"], rows["tmdb_id"], strict=True))
-        del rows
+        again = numbers.keys() - set(stored)
+        del rows, stored
         for film in triples:
-            for record, image, problem in _settled(film, stored, numbers):
+            for record, image, problem in _settled(film, again, numbers):
                 with usable(run):
                     kept = record | _store(folder, record["film_id"], image, problem)
                     _note(file, dict.fromkeys(JOURNAL.names) | kept)
 
 
-def _settled(film: Triple, stored: set[str], numbers: dict[str, Any]) -> Iterator[Triple]:
+def _settled(film: Triple, again: set[str], numbers: dict[str, Any]) -> Iterator[Triple]:
     """Yield what is to be stored of a film: nothing when it is there, and its own row otherwise.
 
     Where two films of TMDB claim one IMDb id, the one with the lower number has it, in whatever
@@ -262,9 +263,9 @@ def _settled(film: Triple, stored: set[str], numbers: dict[str, Any]) -> Iterato
         yield {"film_id": f"tmdb-{second}", "tmdb_id": second}, None, TWICE
         if first != number:
             return
-    elif name in stored:
+    elif name in numbers and name not in again:
         return
-    stored.add(name)
+    again.discard(name)
     numbers[name] = number
     yield film
 
@@ -309,16 +310,22 @@ def _store(folder: Path, film_id: str, image: bytes | None, problem: str | None)
     }
 
 
-def placeholders(rows: pd.DataFrame) -> set[str]:
-    """Return the ids of films whose very same file stands for films of other names, too.
+def shared(rows: pd.DataFrame) -> tuple[set[str], int]:
+    """Return the films whose very same file stands for films of other names, and how many others share.
 
     Two films may be one film entered twice, and the films of a collection may share a picture:
     those stay, and `films.groups` puts them together.
     """
-    shared = rows[rows["sha256"].notna() & rows["sha256"].duplicated(keep=False)]
-    titles = shared["title"].fillna("").str.casefold()
-    unlike = titles.groupby(shared["sha256"]).transform("nunique") >= PLACEHOLDER
-    return set(shared.loc[unlike & shared["franchise"].isna(), "film_id"])
+    codes = [
+        int(code[:15], 16) if isinstance(code, str) else -place  # numbers are small
+        for code, place in zip(rows["sha256"], rows["place"], strict=True)
+    ]
+    rows = rows[pd.Series(codes).duplicated(keep=False) & rows["sha256"].notna()]
+    titles = rows["title"].fillna("").str.casefold()
+    unlike = titles.groupby(rows["sha256"]).transform("nunique") >= PLACEHOLDER
+    unfit = unlike & rows["franchise"].isna()
+    same = rows.loc[~unfit, "sha256"].duplicated(keep=False).sum()
+    return set(rows.loc[unfit, "film_id"]), int(same)
 
 
 def finish(
@@ -336,7 +343,8 @@ def finish(
             f"No film with a usable poster came from {provenance.get('source')!r}; of the films that "
             f"it named: {reasons}. Look at the source, or widen the query."
         )
-    unfit, places = placeholders(rows), rows["place"].tolist()
+    unfit, same = shared(rows)
+    places = rows["place"].tolist()
     del rows
     digest, sink = hashlib.sha256(), io.BytesIO()
     with pq.ParquetWriter(sink, SCHEMA, compression="zstd") as writer:
@@ -352,10 +360,9 @@ def finish(
             writer.write_table(pa.Table.from_pylist(films, schema=SCHEMA))
     folder = paths.run_directory(run)
     with usable(run):
-        paths.write_bytes(folder / "catalogue.parquet", sink.getvalue())
+        paths.write_bytes(folder / "catalogue.parquet", [sink.getbuffer()])
     del sink, places
     catalogue = load(run)
-    kept = catalogue.loc[catalogue["poster"].notna(), "sha256"]
     counts = catalogue["problem"].value_counts().sort_index()
     with usable(run):
         paths.write_json(
@@ -363,9 +370,9 @@ def finish(
             {
                 **provenance,
                 "found": len(catalogue),
-                "kept": len(kept),
+                "kept": int(catalogue["poster"].notna().sum()),
                 "dropped": counts.to_dict(),
-                "with_another_films_file": int(kept.duplicated(keep=False).sum()),
+                "with_another_films_file": same,
                 "collected": [catalogue["collected_at"].min(), catalogue["collected_at"].max()],
                 "finished_at": datetime.now(UTC).isoformat(timespec="seconds"),
                 "versions": {name: version(name) for name in LIBRARIES},
@@ -386,7 +393,7 @@ def load(run: str | Path) -> pd.DataFrame:
     columns = dict.fromkeys(SCHEMA.names)  # a catalogue of an earlier version has fewer
     with pq.ParquetFile(paths.need(run, "catalogue.parquet")) as file:
         for name in file.schema_arrow.names:
-            columns[name] = _column(file.read([name])[0], name)
+            columns[name] = _column(file.read([name], use_threads=False)[0], name)
     return pd.DataFrame(columns, copy=False)
 
 

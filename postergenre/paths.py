@@ -51,7 +51,7 @@ def need(run: str | os.PathLike[str], name: str) -> Path:
     return path
 
 
-def write_bytes(path: Path, data: bytes | Iterable[bytes]) -> None:
+def write_bytes(path: Path, data: bytes | Iterable[bytes | memoryview]) -> None:
     """Write a file whole or not at all, at once or in pieces: beside it first, then renamed."""
     path.parent.mkdir(parents=True, exist_ok=True)
     handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")

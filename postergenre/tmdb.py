@@ -203,7 +203,7 @@ class Client:
                     continue
                 self._walk(pool, seen, asked, found)
                 progress(len(found.films))
-        found.films = dict(sorted(found.films.items(), key=lambda film: _shuffled(film[0])))
+        found.films = {n: found.films[n] for n in sorted(found.films, key=_shuffled)}
         return found
 
     def _page(
