@@ -353,6 +353,33 @@ def test_columns_of_other_names_are_told_by_a_file_beside_the_source(tmp_path: P
         list(corpus.from_parquet(tmp_path))
 
 
+def test_ids_that_are_numbers_are_read_as_imdb_writes_them(run: str, tmp_path: Path) -> None:
+    rows = [{"film_id": n, "imdb_id": n, "title": "A", "genres": ["War"]} for n in (114709, 7)]
+    pd.DataFrame([row | {"image": jpeg(1)} for row in rows]).to_parquet(tmp_path / "films.parquet")
+    found = sources.collect(run, source=str(tmp_path), limit=5)
+    assert found["film_id"].tolist() == ["114709", "7"]
+    assert found["imdb_id"].tolist() == ["tt0114709", "tt0000007"]
+
+
+@pytest.mark.parametrize("rows", ["", ",A,Drama,1.jpg\n"])
+def test_a_table_without_films_or_ids_is_told_as_one(tmp_path: Path, rows: str) -> None:
+    (tmp_path / "films.csv").write_text(f"film_id,title,genres,poster\n{rows}")
+    with pytest.raises(SourceError, match=r"has \d rows, \d of them without a film_id"):
+        list(corpus.from_csv(tmp_path / "films.csv"))
+
+
+def test_genres_that_a_source_has_from_imdb_stay_where_imdbs_list_lacks_the_film(
+    run: str, tmp_path: Path
+) -> None:
+    head = "\t".join(imdb.COLUMNS[imdb.BASICS])
+    line = "tt0000001\tmovie\tX\tX\t0\t1999\t\\N\t90\tWestern"
+    (tmp_path / imdb.BASICS).write_bytes(gzip.compress(f"{head}\n{line}\n".encode()))
+    corpus.collect(run, [(record(n), jpeg(n), None) for n in (1, 2)])
+    beside = sources.beside_imdb(run, tmp_path / imdb.BASICS)
+    assert beside["imdb_genres"].tolist() == [["Western"], ["Drama"]]
+    assert beside["imdb_match"].tolist() == ["id", "none"]
+
+
 def test_a_film_that_stands_twice_is_an_error_and_not_a_loss(tmp_path: Path) -> None:
     text = "film_id,title,genres,poster\na,One,Drama,1.jpg\na,Two,Drama,2.jpg\n"
     (tmp_path / "films.csv").write_text(text)
