@@ -316,10 +316,8 @@ def shared(rows: pd.DataFrame) -> tuple[set[str], int]:
     Two films may be one film entered twice, and the films of a collection may share a picture:
     those stay, and `films.groups` puts them together.
     """
-    codes = [
-        int(code[:15], 16) if isinstance(code, str) else -place  # numbers are small
-        for code, place in zip(rows["sha256"], rows["place"], strict=True)
-    ]
+    # Numbers are small; films without a poster get one each.
+    codes = [int(c[:15], 16) if isinstance(c, str) else -n for n, c in enumerate(rows["sha256"])]
     rows = rows[pd.Series(codes).duplicated(keep=False) & rows["sha256"].notna()]
     titles = rows["title"].fillna("").str.casefold()
     unlike = titles.groupby(rows["sha256"]).transform("nunique") >= PLACEHOLDER
@@ -504,9 +502,7 @@ def from_csv(
     try:
         table = pd.read_csv(source, dtype=str, keep_default_na=False, nrows=limit)
     except (OSError, ValueError) as error:
-        raise SourceError(
-            f"{source} is not a readable CSV file in UTF-8, separated by commas: {error}"
-        ) from None
+        raise SourceError(f"{source} is not a readable CSV file in UTF-8: {error}") from None
     _need_columns(source, table.columns, ("film_id", "title", "poster"), names)
     rows = [_renamed(row, names) for row in table.to_dict("records")]
     _need_own_rows(source, [row["film_id"] for row in rows])
