@@ -138,11 +138,10 @@ def refresh(run: str) -> dict[str, int]:
             corpus.collect(run, _noted(bar, answers, held), done=done)
             left = sum(str(number) not in answers for number in numbers)
             gone = sum(answers.values())
-    if not left:
-        now.replace(before)
-    corpus.keep_only(run)
-    if not left:
-        (folder / ANSWERS).unlink()
+            corpus.keep_only(run)
+            if not left:
+                now.replace(before)
+                (folder / ANSWERS).unlink()
     collect(
         run,
         source=query["source"],
@@ -218,7 +217,8 @@ def _from_tmdb(client_of: Any) -> Any:
         with client_of(run, limit) as (client, told):
             found = _discover(client, asked, folder / "discovery.jsonl")
             if (folder / ANSWERS).exists():  # a refresh was stopped: a film may have two ids
-                corpus.keep_only(run)
+                with closing(corpus.Notes(folder / ANSWERS)):
+                    corpus.keep_only(run)
             rows = corpus.journal(run, ("poster", "sha256", "problem", "collected_at"))
             whole = corpus.whole(run, rows)
             settled = whole | (rows["poster"].isna() & ~rows["problem"].map(tmdb.passing))

@@ -435,6 +435,17 @@ def test_two_collections_cannot_write_one_run(run: str) -> None:
     assert len(collected(run, films())) == 1
 
 
+def test_nothing_is_collected_while_a_refresh_is_at_work(run: str, told: dict[str, Any]) -> None:
+    sources.collect(run, source="tmdb", limit=FILMS)
+    before = (Path(run) / "collection.jsonl").stat().st_ino
+    with (
+        contextlib.closing(corpus.Notes(Path(run) / sources.ANSWERS)),
+        pytest.raises(SourceError, match="Another collection is at work"),
+    ):
+        sources.collect(run, source="tmdb", limit=FILMS)
+    assert (Path(run) / "collection.jsonl").stat().st_ino == before
+
+
 @pytest.mark.parametrize("order", [(7, 9), (9, 7)])
 def test_of_two_films_with_one_imdb_id_the_lower_number_has_it(
     run: str, order: tuple[int, int]
