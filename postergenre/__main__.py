@@ -142,6 +142,8 @@ def refresh(run: str) -> int:
         f"{counts['asked']} asked for again, {counts['gone']} gone from TMDB. Run the study again "
         "where films have changed: its later chapters stand on the films as they were."
     )
+    if counts["left"]:
+        print(f"{counts['left']} of them gave no answer and stay as they were: call again later.")
     return 0
 
 

@@ -9,7 +9,7 @@ import os
 import re
 import threading
 from collections import Counter
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from datetime import UTC, datetime
 from importlib.metadata import version
@@ -26,6 +26,9 @@ from PIL import Image
 
 from postergenre import paths, pictures, web
 from postergenre.errors import SourceError
+
+# The system's allocator gives back what is freed, where Arrow's own would keep it.
+pa.set_memory_pool(pa.system_memory_pool())
 
 Triple = tuple[dict[str, Any], bytes | None, str | None]
 
@@ -58,8 +61,10 @@ SCHEMA = pa.schema(
 ASIDE = ("imdb_match", "imdb_matched_id", "title_type", "imdb_votes")
 JOURNAL = pa.schema([field for field in SCHEMA if field.name not in ASIDE])
 PLACEHOLDER = 3  # names of films that the very same file stands for
+PART = 2000  # films in memory at a time
 GONE = "gone from TMDB"
 TWICE = "its IMDb id is another film's"
+HASHES = pd.StringDtype("pyarrow", na_value=np.nan)
 LIBRARIES = ("postergenre", "requests", "pillow", "imagehash", "pyarrow", "duckdb")
 
 
@@ -85,7 +90,7 @@ class Notes(dict[str, Any]):
 
     def __init__(self, path: Path) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
-        super().__init__(dict(_lines(path)))
+        super().__init__(dict(entry for _, entry in _lines(path)))
         self._file = _append(path)
         self._lock = threading.Lock()
 
@@ -98,14 +103,19 @@ class Notes(dict[str, Any]):
         self._file.close()
 
 
-def _lines(path: Path) -> Iterator[Any]:
-    """Yield the whole lines of a journal; a process that was killed may have left half a line."""
+def _lines(path: Path) -> Iterator[tuple[int, Any]]:
+    """Yield the whole lines of a journal, each with the place where it begins in the file.
+
+    A process that was killed may have left half a line.
+    """
     if path.exists():
         with path.open("rb") as file:
+            end = 0
             for line in file:
+                place, end = end, end + len(line)
                 try:
                     if line.endswith(b"\n"):
-                        yield json.loads(line)
+                        yield place, json.loads(line)
                 except ValueError:  # what a loss of power left: its film is fetched again
                     continue
 
@@ -136,21 +146,33 @@ def _note(file: BinaryIO, value: Any) -> None:
     os.fsync(file.fileno())
 
 
-def journal(run: str | Path) -> pd.DataFrame:
+def journal(run: str | Path, columns: Sequence[str] = JOURNAL.names) -> pd.DataFrame:
     """Return what an earlier, perhaps interrupted, collection of this run has already stored.
 
     Of several lines on one film the last counts, also where it had no IMDb id in the one and has in
-    the other.
+    the other; `place` is where it begins. Fewer columns take less memory.
     """
+    named = [JOURNAL.field(name) for name in dict.fromkeys(("film_id", "tmdb_id", *columns))]
+    schema = pa.schema([*named, ("place", pa.int64())])
     lines = _lines(paths.run_directory(run) / "collection.jsonl")
     parts = []
-    while part := list(itertools.islice(lines, 2000)):  # dictionaries are large, tables small
-        parts.append(pa.Table.from_pylist(part, schema=JOURNAL))
-    rows = _frame(pa.concat_tables(parts or [JOURNAL.empty_table()]))
+    while part := list(itertools.islice(lines, PART)):  # dictionaries are large, tables small
+        told = [film | {"place": place} for place, film in part]
+        parts.append(pa.Table.from_pylist(told, schema=schema))
+    table = pa.concat_tables(parts or [schema.empty_table()])
+    rows = pd.DataFrame({name: _column(table[name], name) for name in schema.names}, copy=False)
     rows = rows.drop_duplicates("film_id", keep="last")
     unnamed = rows["film_id"] == "tmdb-" + rows["tmdb_id"].astype("string")
     renamed = rows["tmdb_id"].isin(rows.loc[unnamed.fillna(False), "tmdb_id"])
     return rows[~(renamed & rows["tmdb_id"].duplicated(keep="last"))].reset_index(drop=True)
+
+
+def _at(run: str | Path, places: Iterable[int]) -> Iterator[bytes]:
+    """Yield the lines of the journal that begin at these places."""
+    with (paths.run_directory(run) / "collection.jsonl").open("rb") as file:
+        for place in places:
+            file.seek(place)
+            yield file.readline()
 
 
 def whole(run: str | Path, rows: pd.DataFrame) -> pd.Series:
@@ -201,8 +223,8 @@ def usable(run: str | Path) -> Iterator[None]:
 
 def collect(
     run: str | Path, triples: Iterable[Triple], *, done: Iterable[str] | None = None
-) -> pd.DataFrame:
-    """Check and store films as they come, one journal line each; return the journal.
+) -> None:
+    """Check and store films as they come, one line of the journal each.
 
     `triples` yields `(record, image, problem)`: the film's data, its poster's bytes or None, and
     the source's own reason why there is none. A film whose poster is stored is left as it is; one
@@ -216,19 +238,19 @@ def collect(
     with closing(file):
         for left in folder.glob("posters/*/.*"):  # half a file of a process that was killed
             left.unlink(missing_ok=True)
-        rows = journal(run)
-        stored = set(rows.loc[whole(run, rows), "film_id"] if done is None else done)
+        rows = journal(run, ("poster", "sha256") if done is None else ())
+        stored = rows.loc[whole(run, rows), "film_id"] if done is None else done
         numbers = dict(zip(rows["film_id"], rows["tmdb_id"], strict=True))
-        del rows
+        again = numbers.keys() - set(stored)
+        del rows, stored
         for film in triples:
-            for record, image, problem in _settled(film, stored, numbers):
+            for record, image, problem in _settled(film, again, numbers):
                 with usable(run):
                     kept = record | _store(folder, record["film_id"], image, problem)
                     _note(file, dict.fromkeys(JOURNAL.names) | kept)
-    return journal(run)
 
 
-def _settled(film: Triple, stored: set[str], numbers: dict[str, Any]) -> Iterator[Triple]:
+def _settled(film: Triple, again: set[str], numbers: dict[str, Any]) -> Iterator[Triple]:
     """Yield what is to be stored of a film: nothing when it is there, and its own row otherwise.
 
     Where two films of TMDB claim one IMDb id, the one with the lower number has it, in whatever
@@ -241,27 +263,24 @@ def _settled(film: Triple, stored: set[str], numbers: dict[str, Any]) -> Iterato
         yield {"film_id": f"tmdb-{second}", "tmdb_id": second}, None, TWICE
         if first != number:
             return
-    elif name in stored:
+    elif name in numbers and name not in again:
         return
-    stored.add(name)
+    again.discard(name)
     numbers[name] = number
     yield film
 
 
-def keep_only(run: str | Path, rows: pd.DataFrame) -> None:
-    """Write the journal anew from these rows, and delete every poster that is none of theirs.
+def keep_only(run: str | Path) -> None:
+    """Write the journal anew, each film's last line alone, and delete posters that are no film's.
 
-    A film may have got another id since; of its rows, the last is kept. Of films that are gone from
-    their source, nothing but the number stays.
+    A film may have got another id since: of TMDB's numbers, too, the last line counts. Of films
+    that are gone from their source, nothing but the number stays.
     """
     folder = paths.run_directory(run)
-    numbered = rows["tmdb_id"].notna()
-    rows = pd.concat([rows[~numbered], rows[numbered].drop_duplicates("tmdb_id", keep="last")])
+    rows = journal(run, ("poster",))
+    rows = rows[rows["tmdb_id"].isna() | ~rows["tmdb_id"].duplicated(keep="last")]
     with usable(run):
-        plain = rows[JOURNAL.names].astype(object)
-        lines = plain.where(plain.notna(), None).to_dict("records")
-        text = "".join(json.dumps(line, ensure_ascii=False, default=int) + "\n" for line in lines)
-        paths.write_bytes(folder / "collection.jsonl", text.encode())
+        paths.write_bytes(folder / "collection.jsonl", _at(run, rows["place"]))
         wanted = set(rows["poster"].dropna())
         for path in folder.glob("posters/*/*.jpg"):
             if path.relative_to(folder).as_posix() not in wanted:
@@ -291,88 +310,103 @@ def _store(folder: Path, film_id: str, image: bytes | None, problem: str | None)
     }
 
 
-def without_placeholders(rows: pd.DataFrame) -> pd.DataFrame:
-    """Return the rows, with no poster where the very same file stands for films of other names.
+def shared(rows: pd.DataFrame) -> tuple[set[str], int]:
+    """Return the films whose very same file stands for films of other names, and how many others share.
 
     Two films may be one film entered twice, and the films of a collection may share a picture:
     those stay, and `films.groups` puts them together.
     """
-    titles = rows["title"].fillna("").str.casefold().where(rows["poster"].notna())
-    unlike = titles.groupby(rows["sha256"]).transform("nunique")
-    placeholder = (unlike >= PLACEHOLDER) & rows["poster"].notna() & rows["franchise"].isna()
-    return rows.assign(
-        poster=rows["poster"].mask(placeholder, None),
-        problem=rows["problem"].mask(placeholder, "placeholder artwork"),
-    )
+    # Numbers are small; films without a poster get one each.
+    codes = [int(c[:15], 16) if isinstance(c, str) else -n for n, c in enumerate(rows["sha256"])]
+    rows = rows[pd.Series(codes).duplicated(keep=False) & rows["sha256"].notna()]
+    titles = rows["title"].fillna("").str.casefold()
+    unlike = titles.groupby(rows["sha256"]).transform("nunique") >= PLACEHOLDER
+    unfit = unlike & rows["franchise"].isna()
+    same = rows.loc[~unfit, "sha256"].duplicated(keep=False).sum()
+    return set(rows.loc[unfit, "film_id"]), int(same)
 
 
-def finish(run: str | Path, rows: pd.DataFrame, provenance: Mapping[str, Any]) -> pd.DataFrame:
-    """Write `catalogue.parquet` and `provenance.json`; return the catalogue, ordered by film id."""
-    if rows.empty or rows["poster"].notna().sum() == 0:
-        reasons = rows["problem"].value_counts().to_dict() or "none in all"
+def finish(
+    run: str | Path, provenance: Mapping[str, Any], *, beside: pd.DataFrame | None = None
+) -> pd.DataFrame:
+    """Write `catalogue.parquet` and `provenance.json`; return the catalogue, ordered by film id.
+
+    `beside` holds what IMDb says of all films, by film id, in columns of the catalogue. Films go
+    from the journal to the catalogue in parts, so that many take no more memory than few.
+    """
+    rows = journal(run, ("title", "franchise", "sha256")).sort_values("film_id", ignore_index=True)
+    if rows["sha256"].isna().all():
+        reasons = journal(run, ("problem",))["problem"].value_counts().to_dict() or "none in all"
         raise SourceError(
             f"No film with a usable poster came from {provenance.get('source')!r}; of the films that "
             f"it named: {reasons}. Look at the source, or widen the query."
         )
-    rows = without_placeholders(rows.sort_values("film_id", ignore_index=True))
-    rows = rows.reindex(columns=SCHEMA.names).astype(object)
-    rows = rows.where(rows.notna(), None)
-    table = pa.Table.from_pandas(rows, schema=SCHEMA, preserve_index=False)
-    table = table.replace_schema_metadata(None)
-    sink = io.BytesIO()
-    pq.write_table(table, sink, compression="zstd")
+    unfit, same = shared(rows)
+    places = rows["place"].tolist()
+    del rows
+    digest, sink = hashlib.sha256(), io.BytesIO()
+    with pq.ParquetWriter(sink, SCHEMA, compression="zstd") as writer:
+        for start in range(0, len(places), PART):
+            films = [json.loads(line) for line in _at(run, places[start : start + PART])]
+            if beside is not None:
+                told = beside.loc[[film["film_id"] for film in films]].to_dict("records")
+                films = [film | said for film, said in zip(films, told, strict=True)]
+            for film in films:
+                if film["film_id"] in unfit:
+                    film |= {"poster": None, "problem": "placeholder artwork"}
+                digest.update(_fixed(film))
+            writer.write_table(pa.Table.from_pylist(films, schema=SCHEMA))
     folder = paths.run_directory(run)
-    counts = rows["problem"].value_counts().sort_index()
-    same = rows.loc[rows["poster"].notna(), "sha256"]
     with usable(run):
-        paths.write_bytes(folder / "catalogue.parquet", sink.getvalue())
+        paths.write_bytes(folder / "catalogue.parquet", [sink.getbuffer()])
+    del sink, places
+    catalogue = load(run)
+    counts = catalogue["problem"].value_counts().sort_index()
+    with usable(run):
         paths.write_json(
             folder / "provenance.json",
             {
                 **provenance,
-                "found": len(rows),
-                "kept": int(rows["poster"].notna().sum()),
-                "dropped": {str(reason): int(n) for reason, n in counts.items()},
-                "with_another_films_file": int(same.duplicated(keep=False).sum()),
-                "collected": [rows["collected_at"].min(), rows["collected_at"].max()],
+                "found": len(catalogue),
+                "kept": int(catalogue["poster"].notna().sum()),
+                "dropped": counts.to_dict(),
+                "with_another_films_file": same,
+                "collected": [catalogue["collected_at"].min(), catalogue["collected_at"].max()],
                 "finished_at": datetime.now(UTC).isoformat(timespec="seconds"),
                 "versions": {name: version(name) for name in LIBRARIES},
-                "fingerprint": fingerprint(rows),
+                "fingerprint": digest.hexdigest()[:16],
             },
         )
-    return load(run)
+    return catalogue
 
 
-def fingerprint(rows: pd.DataFrame) -> str:
-    """Return a hash over all rows and posters of a catalogue; times of collection do not count."""
-    digest = hashlib.sha256()
-    columns = [name for name in JOURNAL.names if name != "collected_at"]
-    for row in rows.sort_values("film_id")[columns].to_dict("records"):
-        plain = {k: list(v) if isinstance(v, np.ndarray) else v for k, v in row.items()}
-        plain = {k: None if _missing(v) else v for k, v in plain.items()}
-        plain = {k: int(v) if isinstance(v, float) else v for k, v in plain.items()}
-        digest.update(json.dumps(plain, sort_keys=True, ensure_ascii=False, default=int).encode())
-    return digest.hexdigest()[:16]
-
-
-def _missing(value: Any) -> bool:
-    return not isinstance(value, list) and bool(pd.isna(value))
+def _fixed(film: Mapping[str, Any]) -> bytes:
+    """Return what the fingerprint holds of a film; times of collection do not count."""
+    told = {name: film.get(name) for name in JOURNAL.names if name != "collected_at"}
+    return json.dumps(told, sort_keys=True, ensure_ascii=False).encode()
 
 
 def load(run: str | Path) -> pd.DataFrame:
     """Read the catalogue of a run; ids and years are nullable integers."""
-    table = pq.read_table(paths.need(run, "catalogue.parquet"))
-    for column in SCHEMA:
-        if column.name not in table.column_names:  # a catalogue of an earlier version
-            table = table.append_column(column, pa.nulls(len(table), column.type))
-    return _frame(table)
+    columns = dict.fromkeys(SCHEMA.names)  # a catalogue of an earlier version has fewer
+    with pq.ParquetFile(paths.need(run, "catalogue.parquet")) as file:
+        for name in file.schema_arrow.names:
+            columns[name] = _column(file.read([name], use_threads=False)[0], name)
+    return pd.DataFrame(columns, copy=False)
 
 
-def _frame(table: pa.Table) -> pd.DataFrame:
-    frame = table.to_pandas(types_mapper={pa.int64(): pd.Int64Dtype()}.get)
-    for column in GENRE_COLUMNS:
-        frame[column] = [None if v is None else list(v) for v in frame[column]]
-    return frame
+def _column(values: pa.ChunkedArray, name: str) -> pd.Series:
+    """Return a column as pandas has it, many films in little memory.
+
+    Films with the same genres share one list, and hashes stay in Arrow's form.
+    """
+    if name in GENRE_COLUMNS:
+        lists: dict[str, Any] = {}
+        told = (value.as_py() for value in values)
+        return pd.Series([lists.setdefault(repr(words), words) for words in told], dtype=object)
+    kinds = {pa.int64(): pd.Int64Dtype()}
+    kinds |= {pa.string(): HASHES} if name in ("sha256", "phash") else {}
+    return values.to_pandas(types_mapper=kinds.get)
 
 
 def provenance(run: str | Path) -> dict[str, Any]:
@@ -468,7 +502,7 @@ def from_csv(
     try:
         table = pd.read_csv(source, dtype=str, keep_default_na=False, nrows=limit)
     except (OSError, ValueError) as error:
-        raise SourceError(f"{source} is not a readable CSV file: {error}") from None
+        raise SourceError(f"{source} is not a readable CSV file in UTF-8: {error}") from None
     _need_columns(source, table.columns, ("film_id", "title", "poster"), names)
     rows = [_renamed(row, names) for row in table.to_dict("records")]
     _need_own_rows(source, [row["film_id"] for row in rows])
@@ -500,8 +534,9 @@ def _fetched(row: Mapping[str, Any], fetcher: web.Fetcher) -> Triple:
         answer = fetcher.get(row["poster"])
     except web.Unreachable:
         return _record(row), None, "poster out of reach"
-    found = answer.content if answer.status_code == 200 else None
-    return _record(row), found, None if found else f"poster answers {answer.status_code}"
+    if other := web.instead(answer):
+        return _record(row), None, f"poster answers {other}"
+    return _record(row), answer.content, None
 
 
 def _beside(home: Path, name: str) -> Path | str:
@@ -514,8 +549,14 @@ def _beside(home: Path, name: str) -> Path | str:
     return picture if picture.is_file() else "no such file"
 
 
-def _need_own_rows(source: Path, ids: Iterable[Any]) -> None:
-    """Raise when a film stands twice, for the second would be lost without a word."""
+def _need_own_rows(source: Path, ids: Collection[Any]) -> None:
+    """Raise when a film has no id, or one stands twice: the second would be lost without a word."""
+    lacking = sum(name is None or name == "" for name in ids)
+    if lacking or not ids:
+        raise SourceError(
+            f"{source} has {len(ids)} rows, {lacking} of them without a film_id. One row is one film: "
+            "give each an id of its own."
+        )
     twice = [name for name, count in Counter(ids).items() if count > 1]
     if twice:
         raise SourceError(
@@ -551,7 +592,12 @@ def _record(row: Mapping[str, Any]) -> dict[str, Any]:
             value = [word.strip() for word in re.split(r"[|,]", value)]
         return [word for word in value if word] or None if value else None
 
-    record: dict[str, Any] = {name: row.get(name) or None for name in SCHEMA.names[:11]}
+    def text(value: Any) -> str | None:
+        return str(value) if value or value == 0 else None
+
+    record: dict[str, Any] = {name: text(row.get(name)) for name in SCHEMA.names[:11]}
+    if (record["imdb_id"] or "").isdigit():  # as many public sets tell it
+        record["imdb_id"] = f"tt{record['imdb_id']:0>7}"
     record |= {"year": whole(row.get("year")), "tmdb_id": whole(row.get("tmdb_id"))}
     record |= {name: words(row.get(name)) for name in GENRE_COLUMNS}
     if not (record["imdb_genres"] or record["tmdb_genres"]):

@@ -5,6 +5,7 @@ import os
 import platform
 import subprocess
 import tempfile
+from collections.abc import Iterable
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -50,13 +51,13 @@ def need(run: str | os.PathLike[str], name: str) -> Path:
     return path
 
 
-def write_bytes(path: Path, data: bytes) -> None:
-    """Write a file whole or not at all: beside it first, then renamed."""
+def write_bytes(path: Path, data: bytes | Iterable[bytes | memoryview]) -> None:
+    """Write a file whole or not at all, at once or in pieces: beside it first, then renamed."""
     path.parent.mkdir(parents=True, exist_ok=True)
     handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
     try:
         with os.fdopen(handle, "wb") as file:
-            file.write(data)
+            file.writelines([data] if isinstance(data, bytes) else data)
             file.flush()
             os.fsync(file.fileno())
         Path(name).chmod(0o644)  # temporary files are made for their owner alone

@@ -18,7 +18,8 @@ from postergenre.errors import SourceError
 DEMO_TERMS = "Drawn by this project's demo studio; the films do not exist. CC BY 4.0."
 OWN_TERMS = "Posters and data are their owners'; showing them is for you to clear."
 STALE = timedelta(days=150)  # after which a refresh asks again; TMDB lets data be kept six months
-LISTED = 86_400  # seconds for which the lists of a refresh that was stopped are as good as new
+LISTED = 86_400  # seconds for which what a refresh that was stopped has learned is as good as new
+ANSWERS = "refresh.jsonl"  # which films a refresh has asked for, and whether they are gone
 
 
 @dataclass
@@ -62,15 +63,16 @@ def collect(
     corpus.begin(run, query)
     with films(run, limit, asked) as arrival:
         bar = tqdm(arrival.triples, total=arrival.total, desc="films", unit=" films")
-        rows = corpus.collect(run, bar, done=arrival.done)
-    told = arrival.told
-    basics = _title_basics(run, title_basics) or arrival.title_basics
+        corpus.collect(run, bar, done=arrival.done)
+    told, basics = arrival.told, _title_basics(run, title_basics) or arrival.title_basics
+    del arrival, bar
+    beside = None
     if basics is not None:
-        rows = with_imdb(rows, basics)
+        beside = beside_imdb(run, basics)
         told["terms"] = [*told["terms"], imdb.TERMS]
     told["may_show_posters"] = told.get("may_show_posters", False) or show_posters
     told["title_basics"] = title_basics
-    return corpus.finish(run, rows, {"source": source, "query": query, **told})
+    return corpus.finish(run, {"source": source, "query": query, **told}, beside=beside)
 
 
 def _title_basics(run: str, given: str) -> Path | None:
@@ -81,19 +83,24 @@ def _title_basics(run: str, given: str) -> Path | None:
     return path / imdb.BASICS if path and path.is_dir() else path
 
 
-def with_imdb(rows: pd.DataFrame, title_basics: Path) -> pd.DataFrame:
-    """Return the rows with what IMDb's files say of them: genres, type, votes, and how each was found."""
-    found = imdb.join(rows, title_basics).set_index("film_id").reindex(rows["film_id"])
-    lists = [list(row) if isinstance(row, list) and row else None for row in found["imdb_genres"]]
-    told = {name: found[name].to_numpy() for name in corpus.ASIDE}
-    return rows.assign(imdb_genres=pd.Series(lists, index=rows.index, dtype=object), **told)
+def beside_imdb(run: str, title_basics: Path) -> pd.DataFrame:
+    """Return what IMDb's files say of a run's films, by film id: genres, type, votes, how each was found.
+
+    Genres that the source itself has from IMDb stay where the files have no such title.
+    """
+    rows = corpus.journal(run, ("imdb_id", "title", "year", "imdb_genres")).set_index("film_id")
+    found = imdb.join(rows.reset_index(), title_basics).set_index("film_id")
+    own = rows["imdb_genres"].reindex(found.index)
+    lists = [new or old or None for new, old in zip(found["imdb_genres"], own, strict=True)]
+    return found.assign(imdb_genres=pd.Series(lists, index=found.index, dtype=object))
 
 
 def refresh(run: str) -> dict[str, int]:
     """Ask TMDB again for what has changed, and take out what it no longer has; return the counts.
 
     Asked for are films that are new in its lists, that its lists tell differently now, that are no
-    longer in them, or that were collected five months ago or before.
+    longer in them, or that were collected five months ago or before. A refresh that was stopped
+    goes on where it was; films that were asked for in vain ("left") stay as they are for the next.
     """
     folder = paths.run_directory(run)
     known = corpus.provenance(run)
@@ -110,26 +117,31 @@ def refresh(run: str) -> dict[str, int]:
         "languages": query.get("languages", []),
     }
     before, now = folder / "discovery.jsonl", folder / "discovery.new.jsonl"
-    rows = corpus.journal(run)
     client_of = {"demo": _demo_client, "tmdb": _tmdb_client}[query["source"]]
-    if now.exists() and time.time() - now.stat().st_mtime > LISTED:
-        now.unlink()  # of a refresh that was stopped long ago
+    for path in (now, folder / ANSWERS):
+        if path.exists() and time.time() - path.stat().st_mtime > LISTED:
+            path.unlink()  # of a refresh that was stopped long ago
+    rows = corpus.journal(run, ("collected_at", "problem"))
+    held = set(rows.loc[rows["problem"] != corpus.GONE, "tmdb_id"].dropna())
     with client_of(run, query["limit"]) as (client, _):
-        with closing(corpus.Notes(before)) as old, closing(corpus.Notes(now)) as seen:
+        with closing(corpus.Notes(before)) as old:
             listed = dict(film for page in old.values() for film in page["films"])
-            found = _discover(client, asked, seen).films
+        found = _discover(client, asked, now).films
         wanted = dict.fromkeys(list(found)[: query["limit"]])
         since = (datetime.now(UTC) - STALE).isoformat(timespec="seconds")
         fresh = set(rows.loc[rows["collected_at"] > since, "tmdb_id"].dropna())
         same = {n for n in fresh if n in found and found[n] == listed.get(n)}
-        held = set(rows.loc[rows["problem"] != corpus.GONE, "tmdb_id"].dropna())
-        numbers = sorted((held | set(wanted)) - same)
-        done = rows.loc[~rows["tmdb_id"].isin(numbers), "film_id"]
-        bar = tqdm(client.films(numbers), total=len(numbers), desc="films", unit=" films")
-        rows = corpus.collect(run, bar, done=done)
-    gone = rows.loc[rows["problem"] == corpus.GONE, "tmdb_id"]
-    corpus.keep_only(run, rows)
-    now.replace(before)
+        with closing(corpus.Notes(folder / ANSWERS)) as answers:
+            numbers = sorted((held | set(wanted)) - same - set(map(int, answers)))
+            done = rows.loc[~rows["tmdb_id"].isin(numbers), "film_id"]
+            bar = tqdm(client.films(numbers), total=len(numbers), desc="films", unit=" films")
+            corpus.collect(run, _noted(bar, answers, held), done=done)
+            left = sum(str(number) not in answers for number in numbers)
+            gone = sum(answers.values())
+            corpus.keep_only(run)
+            if not left:
+                now.replace(before)
+                (folder / ANSWERS).unlink()
     collect(
         run,
         source=query["source"],
@@ -138,7 +150,18 @@ def refresh(run: str) -> dict[str, int]:
         title_basics=known.get("title_basics", ""),
         show_posters=known["may_show_posters"],
     )
-    return {"asked": len(numbers), "gone": len(set(gone) & held)}
+    return {"asked": len(numbers), "gone": gone, "left": left}
+
+
+def _noted(
+    films: Iterable[tmdb.Film], answers: corpus.Notes, held: Collection[int]
+) -> Iterator[tmdb.Film]:
+    """Yield the films that were answered, and note each when it is stored."""
+    for film in films:
+        if not tmdb.passing(film[2]):
+            yield film
+            number = film[0]["tmdb_id"]
+            answers[str(number)] = film[2] == corpus.GONE and number in held
 
 
 def _door(source: str) -> Any:
@@ -174,8 +197,12 @@ def _tmdb_client(run: str, limit: int) -> Iterator[tuple[tmdb.Client, dict[str, 
     yield client, {"terms": [tmdb.ATTRIBUTION, tmdb.TERMS], "asked_of": "TMDB"}
 
 
-def _discover(client: tmdb.Client, asked: dict[str, Any], seen: corpus.Notes) -> tmdb.Found:
-    with tqdm(desc="discovered", unit=" films") as bar, corpus.usable("The run directory"):
+def _discover(client: tmdb.Client, asked: dict[str, Any], notes: Path) -> tmdb.Found:
+    with (
+        tqdm(desc="discovered", unit=" films") as bar,
+        corpus.usable("The run directory"),
+        closing(corpus.Notes(notes)) as seen,
+    ):
 
         def progress(films: int) -> None:
             bar.update(films - bar.n)
@@ -188,9 +215,11 @@ def _from_tmdb(client_of: Any) -> Any:
     def door(run: str, limit: int, asked: dict[str, Any]) -> Iterator[Arrival]:
         folder = paths.run_directory(run)
         with client_of(run, limit) as (client, told):
-            with closing(corpus.Notes(folder / "discovery.jsonl")) as seen:
-                found = _discover(client, asked, seen)
-            rows = corpus.journal(run)
+            found = _discover(client, asked, folder / "discovery.jsonl")
+            if (folder / ANSWERS).exists():  # a refresh was stopped: a film may have two ids
+                with closing(corpus.Notes(folder / ANSWERS)):
+                    corpus.keep_only(run)
+            rows = corpus.journal(run, ("poster", "sha256", "problem", "collected_at"))
             whole = corpus.whole(run, rows)
             settled = whole | (rows["poster"].isna() & ~rows["problem"].map(tmdb.passing))
             done = set(rows.loc[settled, "tmdb_id"].dropna())
@@ -203,6 +232,7 @@ def _from_tmdb(client_of: Any) -> Any:
                     print(
                         f"Films of {run} are older than TMDB lets them be kept: refresh it first."
                     )
+            del found, rows, whole, settled, done  # films are many, and now come the posters
             basics = folder / "studio" / imdb.BASICS
             yield Arrival(
                 client.films(wanted),
@@ -224,7 +254,7 @@ def _keep_until(rows: pd.DataFrame) -> str:
 def _from_csv(path: Path) -> Any:
     @contextmanager
     def door(run: str, limit: int, asked: dict[str, Any]) -> Iterator[Arrival]:
-        rows = corpus.journal(run)
+        rows = corpus.journal(run, ("poster", "sha256"))
         done = rows.loc[corpus.whole(run, rows), "film_id"].tolist()
         films = corpus.from_csv(path, limit=limit, done=done)
         yield Arrival(films, {"terms": [OWN_TERMS], "asked_of": "local files"}, None, done)

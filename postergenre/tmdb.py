@@ -15,17 +15,23 @@ import requests
 
 from postergenre import genres
 from postergenre.errors import SourceError
-from postergenre.web import Fetcher, as_they_come
+from postergenre.web import Fetcher, as_they_come, instead
 
 ADDRESS = "https://api.themoviedb.org"
 ATTRIBUTION = (
     "This product uses TMDB and the TMDB APIs but is not endorsed, certified, or otherwise "
     "approved by TMDB."
 )
+# As it stands in the public OpenAPI description of its interface, validated on 2026-05-30.
+WORDS = (
+    "Commercial use (charging users, monetised products, training AI/ML systems on TMDB data) "
+    "requires a separate written agreement with TMDB."
+)
 TERMS = (
-    "TMDB: cached data may be kept for six months at most; commercial use, and by TMDB's own words "
-    "the training of AI or ML systems on its data, needs a written agreement with TMDB. Posters are "
-    "the studios' copyright, wherever a copy comes from."
+    f'From the description of TMDB\'s interface: "{WORDS}" This study trains such systems. What binds '
+    "you are the terms themselves, https://www.themoviedb.org/api-terms-of-use: read them, and ask "
+    "TMDB where in doubt. Cached data may be kept for six months at most. Posters are the studios' "
+    "copyright, wherever a copy comes from."
 )
 MONTHS = 6  # that cached data may be kept
 SIZES = ("w92", "w154", "w185", "w342", "w500", "w780", "original")
@@ -197,7 +203,7 @@ class Client:
                     continue
                 self._walk(pool, seen, asked, found)
                 progress(len(found.films))
-        found.films = dict(sorted(found.films.items(), key=lambda film: _shuffled(film[0])))
+        found.films = {n: found.films[n] for n in sorted(found.films, key=_shuffled)}
         return found
 
     def _page(
@@ -287,20 +293,20 @@ class Client:
         if answer.status_code == 404:
             return _record({"id": number}), None, "gone from TMDB"
         if answer.status_code != 200 or not _has(["id"])(answer):
-            return _record({"id": number}), None, f"TMDB answers {answer.status_code}"
+            return _record({"id": number}), None, f"TMDB answers {instead(answer) or 200}"
         details = answer.json()
         record = _record(details)
         if not details.get("poster_path"):
             return record, None, "no poster"
         poster = self._fetch(pictures + details["poster_path"], whole=_picture())
-        if poster.status_code != 200:
-            return record, None, f"poster answers {poster.status_code}"
+        if other := instead(poster):
+            return record, None, f"poster answers {other}"
         return record, poster.content, None
 
 
 def passing(problem: str | None) -> bool:
     """Tell whether a film may be had another time: anything was answered but that there is none."""
-    found = re.search(r" answers (\d+)$", problem or "")
+    found = re.search(r" answers (\S+)$", problem or "")
     return found is not None and found[1] not in ("404", "410")
 
 

@@ -153,6 +153,15 @@ class Fetcher:
             time.sleep(left)
 
 
+def instead(answer: requests.Response) -> str | None:
+    """Return what came where a picture was asked for: another status, or a page by its own account."""
+    if answer.status_code != 200:
+        return str(answer.status_code)
+    kind = answer.headers.get("Content-Type", "").split(";")[0].strip().lower()
+    page = not kind.startswith("image/") and answer.content.lstrip()[:1] in (b"<", b"{")
+    return kind if page and kind else None
+
+
 def as_they_come(
     work: Callable[[Item], Result], items: Iterable[Item], *, workers: int
 ) -> Iterator[Result]:

@@ -6,11 +6,15 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 os.environ.setdefault("TQDM_DISABLE", "1")
 
 import io
+from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import pandas as pd
 import pytest
 from PIL import Image
+
+from postergenre import corpus
 
 if TYPE_CHECKING:
     import keras
@@ -35,6 +39,12 @@ def record(number: int, **told: Any) -> dict[str, Any]:
         "imdb_genres": ["Drama"],
         **told,
     }
+
+
+def collected(run: str, films: Iterable[corpus.Triple]) -> pd.DataFrame:
+    """Collect films into a run and return its journal."""
+    corpus.collect(run, films)
+    return corpus.journal(run)
 
 
 @pytest.fixture

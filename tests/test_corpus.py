@@ -1,11 +1,12 @@
 import io
 import json
+import tracemalloc
 import zlib
 from pathlib import Path
 
 import pandas as pd
 import pytest
-from conftest import jpeg, record
+from conftest import collected, jpeg, record
 from PIL import Image
 
 from postergenre import corpus, paths
@@ -54,7 +55,8 @@ def test_a_film_without_poster_stays_in_the_catalogue_with_its_reason(run: str) 
         (record(2), None, "no poster"),
         (record(3), b"<html>", None),
     ]
-    catalogue = corpus.finish(run, corpus.collect(run, films), {"source": "test"})
+    corpus.collect(run, films)
+    catalogue = corpus.finish(run, {"source": "test"})
     assert catalogue["problem"].tolist() == [None, "no poster", "not an image"]
     assert catalogue["poster"].notna().tolist() == [True, False, False]
     told = corpus.provenance(run)
@@ -65,13 +67,15 @@ def test_a_film_without_poster_stays_in_the_catalogue_with_its_reason(run: str) 
 
 def test_a_killed_collection_goes_on_and_ends_as_an_unbroken_one(run: str) -> None:
     films = [(record(n), jpeg(n), None) for n in range(6)]
-    whole = corpus.finish(f"{run}-whole", corpus.collect(f"{run}-whole", films), {"source": "x"})
+    corpus.collect(f"{run}-whole", films)
+    whole = corpus.finish(f"{run}-whole", {"source": "x"})
     corpus.collect(run, films[:4])
     journal = Path(run) / "collection.jsonl"
     lines = journal.read_bytes().splitlines(keepends=True)
     journal.write_bytes(b"".join(lines[:3]) + lines[3][:40])  # killed within the fourth line
     assert len(corpus.journal(run)) == 3
-    resumed = corpus.finish(run, corpus.collect(run, films), {"source": "x"})
+    corpus.collect(run, films)
+    resumed = corpus.finish(run, {"source": "x"})
     pd.testing.assert_frame_equal(
         resumed.drop(columns="collected_at"), whole.drop(columns="collected_at")
     )
@@ -82,8 +86,8 @@ def test_a_killed_collection_goes_on_and_ends_as_an_unbroken_one(run: str) -> No
 def test_the_fingerprint_sees_a_changed_genre_and_a_changed_poster(run: str) -> None:
     prints = set()
     for name, told, seed in (("a", {}, 1), ("b", {"imdb_genres": ["War"]}, 1), ("c", {}, 2)):
-        rows = corpus.collect(run + name, [(record(1, **told), jpeg(seed), None)])
-        corpus.finish(run + name, rows, {"source": "x"})
+        corpus.collect(run + name, [(record(1, **told), jpeg(seed), None)])
+        corpus.finish(run + name, {"source": "x"})
         prints.add(paths.fingerprint(run + name))
     assert len(prints) == 3
 
@@ -101,9 +105,9 @@ def test_an_id_cannot_leave_the_posters_folder(run: str) -> None:
 
 
 def test_a_source_without_any_poster_is_an_error(run: str) -> None:
-    rows = corpus.collect(run, [(record(1), None, "no poster")])
+    corpus.collect(run, [(record(1), None, "no poster")])
     with pytest.raises(SourceError, match="No film with a usable poster"):
-        corpus.finish(run, rows, {"source": "x"})
+        corpus.finish(run, {"source": "x"})
     with pytest.raises(MissingStep, match="01_collect_posters"):
         corpus.load(run)
 
@@ -154,10 +158,10 @@ def test_a_picture_that_is_added_later_is_collected_by_the_next_call(
     lines = ["film_id,title,poster,genres", "a,A,a.jpg,Drama", "b,B,b.jpg,War", "c,C,../c.jpg,War"]
     (tmp_path / "films.csv").write_text("\n".join(lines))
     (tmp_path / "a.jpg").write_bytes(jpeg(1))
-    rows = corpus.collect(run, corpus.from_csv(tmp_path / "films.csv")).set_index("film_id")
+    rows = collected(run, corpus.from_csv(tmp_path / "films.csv")).set_index("film_id")
     assert rows["problem"].tolist() == [None, "no such file", "outside the CSV's folder"]
     (tmp_path / "b.jpg").write_bytes(jpeg(2))
-    again = corpus.collect(run, corpus.from_csv(tmp_path / "films.csv")).set_index("film_id")
+    again = collected(run, corpus.from_csv(tmp_path / "films.csv")).set_index("film_id")
     assert again.loc["b", "poster"].endswith("b.jpg")
     assert again.loc["a", "collected_at"] == rows.loc["a", "collected_at"]
 
@@ -166,7 +170,8 @@ def test_the_funnel_adds_up_from_discovered_to_kept(run: str) -> None:
     films: list[corpus.Triple] = [(record(n), jpeg(n), None) for n in range(4)]
     films += [(record(7), None, "no poster"), (record(8), b"<html>", None)]
     told = {"source": "x", "query": {"limit": 6}, "discovered": 9, "never_shown": 0}
-    corpus.finish(run, corpus.collect(run, films), told)
+    corpus.collect(run, films)
+    corpus.finish(run, told)
     steps = corpus.funnel(corpus.provenance(run))
     assert steps["shown in TMDB's lists"] - steps["beyond the limit"] == steps["asked for"] == 6
     lost = steps["no poster"] + steps["not an image"]
@@ -182,11 +187,30 @@ def test_a_line_that_a_loss_of_power_left_unreadable_costs_its_film_only(run: st
     lines = path.read_bytes().splitlines(keepends=True)
     path.write_bytes(lines[0] + b"\0" * 80 + b"\n" + lines[2])
     assert len(corpus.journal(run)) == 2
-    assert corpus.collect(run, films)["film_id"].nunique() == 3
+    assert collected(run, films)["film_id"].nunique() == 3
+
+
+def test_a_catalogue_of_many_films_takes_little_more_memory_than_one_of_few(run: str) -> None:
+    corpus.collect(run, [(record(1, imdb_genres=["Drama", "War"]), jpeg(1), None)])
+    line = json.loads((Path(run) / "collection.jsonl").read_text())
+    peaks = {}
+    for count in (2_000, 12_000):
+        with (Path(run) / "collection.jsonl").open("w") as file:
+            for number in range(count):
+                named = {"film_id": f"tt{number:07d}", "title": f"A film of {number} days"}
+                file.write(json.dumps(line | named | {"sha256": f"{number:064d}"}) + "\n")
+        tracemalloc.start()
+        assert len(corpus.finish(run, {"source": "x"})) == count
+        peaks[count] = tracemalloc.get_traced_memory()[1]
+        tracemalloc.stop()
+    assert (
+        peaks[12_000] - peaks[2_000]
+    ) / 10_000 < 600  # bytes a film, and most of them the table's
 
 
 def test_a_catalogue_of_an_earlier_version_is_read(run: str) -> None:
-    corpus.finish(run, corpus.collect(run, [(record(1), jpeg(1), None)]), {"source": "x"})
+    corpus.collect(run, [(record(1), jpeg(1), None)])
+    corpus.finish(run, {"source": "x"})
     path = Path(run) / "catalogue.parquet"
     pd.read_parquet(path).drop(columns=list(corpus.ASIDE)).to_parquet(path)
     assert corpus.load(run)["imdb_match"].isna().all()

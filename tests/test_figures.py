@@ -65,8 +65,8 @@ def test_a_comparison_has_a_panel_a_measure_and_a_row_a_network() -> None:
 
 
 def test_withheld_posters_leave_a_note_and_no_picture(run: str) -> None:
-    rows = corpus.collect(run, [(record(n), jpeg(n), None) for n in range(3)])
-    films = corpus.finish(run, rows, {"source": "x"})
+    corpus.collect(run, [(record(n), jpeg(n), None) for n in range(3)])
+    films = corpus.finish(run, {"source": "x"})
     shown = figures.posters(run, films)
     assert sum(bool(ax.images) for ax in shown.axes) == 3
     for fig in (

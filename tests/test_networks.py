@@ -104,8 +104,8 @@ def test_augmented_posters_are_posters_still_and_differ() -> None:
 
 
 def test_posters_are_decoded_once_and_again_when_they_change(run: str) -> None:
-    rows = corpus.collect(run, [(record(n), jpeg(n), None) for n in range(3)])
-    films = corpus.finish(run, rows, {"source": "x"})
+    corpus.collect(run, [(record(n), jpeg(n), None) for n in range(3)])
+    films = corpus.finish(run, {"source": "x"})
     first = batches.images(run, films, (30, 20))
     assert first.shape == (3, 30, 20, 3)
     path = paths.run_directory(run) / "cache" / "posters_30x20.npy"

@@ -2,13 +2,14 @@
 
 import contextlib
 import gzip
+import json
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 import pytest
-from conftest import jpeg, record
+from conftest import collected, jpeg, record
 
 from postergenre import corpus, imdb, paths, sources, tmdb, web
 from postergenre.__main__ import main
@@ -88,17 +89,35 @@ def test_films_that_were_asked_for_in_vain_are_asked_for_by_the_next_call(
     assert not catalogue["problem"].map(tmdb.passing).any()
 
 
+def test_a_web_page_for_a_poster_is_told_as_one_and_asked_for_by_the_next_call(
+    run: str, told: dict[str, Any]
+) -> None:
+    told["trouble"] = stand_in.Trouble(rate=0.2, seed=1, most=99, kinds=("html",))
+    plain, told["trouble"].kind = told["trouble"].kind, None
+    told["trouble"].kind = lambda key, kinds, **how: (
+        plain(key, kinds, **how) if kinds is stand_in.OF_POSTERS else None
+    )
+    first = sources.collect(run, source="tmdb", limit=FILMS)
+    pages = set(first.loc[first["problem"] == "poster answers text/html", "tmdb_id"])
+    assert pages
+    assert corpus.provenance(run)["dropped"]["poster answers text/html"] == len(pages)
+    told["trouble"] = stand_in.Trouble()
+    again = sources.collect(run, source="tmdb", limit=FILMS)
+    assert asked_for(told) == pages
+    assert not again["problem"].map(tmdb.passing).any()
+
+
 def test_a_refresh_takes_out_what_is_gone_and_asks_only_for_what_has_changed(
     run: str, told: dict[str, Any]
 ) -> None:
     sources.collect(run, source="tmdb", limit=FILMS)
     before = by_number(run)
     asked_for(told)
-    assert sources.refresh(run) == {"asked": 0, "gone": 0}
+    assert sources.refresh(run) == {"asked": 0, "gone": 0, "left": 0}
     assert asked_for(told) == set()
     gone, renamed = before.index[before["poster"].notna()][:2]
     told["changes"] = {int(gone): None, int(renamed): {"title": "Another", "imdb_id": "tt5555555"}}
-    assert sources.refresh(run) == {"asked": 2, "gone": 1}
+    assert sources.refresh(run) == {"asked": 2, "gone": 1, "left": 0}
     assert asked_for(told) == {gone, renamed}
     after = by_number(run)
     assert len(after) == FILMS
@@ -126,6 +145,72 @@ def test_a_refresh_asks_again_for_what_is_old(
     assert len(asked_for(told)) == FILMS
 
 
+def test_a_refresh_that_is_stopped_goes_on_and_asks_no_film_twice(
+    run: str, told: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sources.collect(run, source="tmdb", limit=FILMS)
+    before = by_number(run)
+    gone, renamed = sorted(map(int, before.index[before["poster"].notna()]))[:2]
+    told["changes"] = {gone: None, renamed: {"title": "Another", "imdb_id": "tt5555555"}}
+    monkeypatch.setattr(sources, "STALE", -sources.STALE)  # all films are to be asked for
+    asked_for(told)
+    plain, asked = tmdb.Client._film, []
+
+    def stopped(self: tmdb.Client, number: int, pictures: str) -> tmdb.Film:
+        asked.append(number)
+        if len(asked) > 40:
+            raise KeyboardInterrupt
+        return plain(self, number, pictures)
+
+    journal = Path(run) / "collection.jsonl"
+    size = len(journal.read_bytes().splitlines())
+    monkeypatch.setattr(tmdb.Client, "_film", stopped)
+    with pytest.raises(KeyboardInterrupt):
+        sources.refresh(run)
+    lines = journal.read_bytes().splitlines()[size:]
+    answered = {json.loads(line)["tmdb_id"] for line in lines}
+    assert {gone, renamed} < answered
+    assert len(answered) < FILMS
+    monkeypatch.setattr(tmdb.Client, "_film", plain)
+    told["trouble"].asked.clear()
+    sources.collect(run, source="tmdb", limit=FILMS)  # in between: no film stands twice
+    assert (told["trouble"].asked.total(), len(corpus.load(run))) == (0, FILMS)
+    left = FILMS - len(answered)
+    assert sources.refresh(run) == {"asked": left, "gone": 1, "left": 0}
+    assert asked_for(told) == set(before.index) - answered
+    after = by_number(run)
+    assert after.loc[renamed, "film_id"] == "tt5555555"
+    assert after.loc[gone, "problem"] == corpus.GONE
+    same = [number for number in before.index if number not in (gone, renamed)]
+    rest = [frame.loc[same].drop(columns="collected_at") for frame in (before, after)]
+    assert rest[0].equals(rest[1])
+    assert sources.refresh(run)["asked"] == FILMS - 1  # the next one begins anew
+
+
+def test_a_film_that_a_refresh_asks_for_in_vain_stays_and_is_asked_for_by_the_next(
+    run: str, told: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sources.collect(run, source="tmdb", limit=FILMS)
+    before = by_number(run)
+    ill, other = (int(number) for number in before.index[before["poster"].notna()][[0, 1]])
+    told["changes"] = {number: {"title": "Another"} for number in (ill, other)}
+    plain = tmdb.Client._film
+
+    def sometimes(self: tmdb.Client, number: int, pictures: str) -> tmdb.Film:
+        found = plain(self, number, pictures)
+        return (found[0], None, "poster answers 500") if number == ill else found
+
+    monkeypatch.setattr(tmdb.Client, "_film", sometimes)
+    assert sources.refresh(run) == {"asked": 2, "gone": 0, "left": 1}
+    assert by_number(run).loc[ill].equals(before.loc[ill])
+    assert by_number(run).loc[other, "title"] == "Another"
+    monkeypatch.setattr(tmdb.Client, "_film", plain)
+    asked_for(told)
+    assert sources.refresh(run) == {"asked": 1, "gone": 0, "left": 0}
+    assert asked_for(told) == {ill}
+    assert by_number(run).loc[ill, "title"] == "Another"
+
+
 def test_the_command_line_refreshes_a_run_and_refuses_one_of_files(
     run: str, told: dict[str, Any], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -151,7 +236,8 @@ def test_tmdbs_terms_are_told_before_anything_is_asked(
     with pytest.raises(SourceError, match="nobody is asked here"):
         sources.collect(run, source="tmdb", limit=5)
     said = capsys.readouterr().out
-    assert "training of AI or ML systems on its data, needs a written agreement" in said
+    assert tmdb.WORDS in said
+    assert "themoviedb.org/api-terms-of-use" in said
     assert "not endorsed, certified" in said
     for path in Path(run).rglob("*"):
         assert path.is_dir() or b"s3cret" not in path.read_bytes()
@@ -235,7 +321,7 @@ def test_a_csv_of_addresses_is_fetched_and_not_fetched_again(
         table = "\n".join(["film_id,title,genres,poster", *lines])
         (tmp_path / "films.csv").write_text(table)
         fetcher = web.Fetcher(tries=2, backoff=0.01)
-        rows = corpus.collect(run, corpus.from_csv(tmp_path / "films.csv", fetcher=fetcher))
+        rows = collected(run, corpus.from_csv(tmp_path / "films.csv", fetcher=fetcher))
         problems = rows.set_index("film_id")["problem"].to_dict()
         assert [problems[name] for name in ("f0", "f1", "f2", "own")] == [None] * 4
         assert problems["gone"] == "poster answers 404"
@@ -265,6 +351,33 @@ def test_columns_of_other_names_are_told_by_a_file_beside_the_source(tmp_path: P
     (tmp_path / "columns.yml").write_text("titel: name\n")
     with pytest.raises(SourceError, match=r"columns\.yml holds lines like"):
         list(corpus.from_parquet(tmp_path))
+
+
+def test_ids_that_are_numbers_are_read_as_imdb_writes_them(run: str, tmp_path: Path) -> None:
+    rows = [{"film_id": n, "imdb_id": n, "title": "A", "genres": ["War"]} for n in (114709, 7)]
+    pd.DataFrame([row | {"image": jpeg(1)} for row in rows]).to_parquet(tmp_path / "films.parquet")
+    found = sources.collect(run, source=str(tmp_path), limit=5)
+    assert found["film_id"].tolist() == ["114709", "7"]
+    assert found["imdb_id"].tolist() == ["tt0114709", "tt0000007"]
+
+
+@pytest.mark.parametrize("rows", ["", ",A,Drama,1.jpg\n"])
+def test_a_table_without_films_or_ids_is_told_as_one(tmp_path: Path, rows: str) -> None:
+    (tmp_path / "films.csv").write_text(f"film_id,title,genres,poster\n{rows}")
+    with pytest.raises(SourceError, match=r"has \d rows, \d of them without a film_id"):
+        list(corpus.from_csv(tmp_path / "films.csv"))
+
+
+def test_genres_that_a_source_has_from_imdb_stay_where_imdbs_list_lacks_the_film(
+    run: str, tmp_path: Path
+) -> None:
+    head = "\t".join(imdb.COLUMNS[imdb.BASICS])
+    line = "tt0000001\tmovie\tX\tX\t0\t1999\t\\N\t90\tWestern"
+    (tmp_path / imdb.BASICS).write_bytes(gzip.compress(f"{head}\n{line}\n".encode()))
+    corpus.collect(run, [(record(n), jpeg(n), None) for n in (1, 2)])
+    beside = sources.beside_imdb(run, tmp_path / imdb.BASICS)
+    assert beside["imdb_genres"].tolist() == [["Western"], ["Drama"]]
+    assert beside["imdb_match"].tolist() == ["id", "none"]
 
 
 def test_a_film_that_stands_twice_is_an_error_and_not_a_loss(tmp_path: Path) -> None:
@@ -310,7 +423,7 @@ def test_a_full_disk_costs_nothing_that_came_before(
         corpus.collect(run, films)
     assert len(corpus.journal(run)) == 3
     monkeypatch.setattr(paths, "write_bytes", plain)
-    assert corpus.collect(run, films)["poster"].notna().all()
+    assert collected(run, films)["poster"].notna().all()
 
 
 def test_two_collections_cannot_write_one_run(run: str) -> None:
@@ -319,7 +432,18 @@ def test_two_collections_cannot_write_one_run(run: str) -> None:
         with pytest.raises(SourceError, match="Another collection is at work"):
             corpus.collect(run, [(record(2), jpeg(2), None)])
 
-    assert len(corpus.collect(run, films())) == 1
+    assert len(collected(run, films())) == 1
+
+
+def test_nothing_is_collected_while_a_refresh_is_at_work(run: str, told: dict[str, Any]) -> None:
+    sources.collect(run, source="tmdb", limit=FILMS)
+    before = (Path(run) / "collection.jsonl").stat().st_ino
+    with (
+        contextlib.closing(corpus.Notes(Path(run) / sources.ANSWERS)),
+        pytest.raises(SourceError, match="Another collection is at work"),
+    ):
+        sources.collect(run, source="tmdb", limit=FILMS)
+    assert (Path(run) / "collection.jsonl").stat().st_ino == before
 
 
 @pytest.mark.parametrize("order", [(7, 9), (9, 7)])
@@ -329,7 +453,7 @@ def test_of_two_films_with_one_imdb_id_the_lower_number_has_it(
     films = [(record(1, tmdb_id=number), jpeg(number), None) for number in order]
     corpus.collect(run, films[:1])
     corpus.collect(run, films)
-    rows = corpus.collect(run, films[::-1]).set_index("tmdb_id")
+    rows = collected(run, films[::-1]).set_index("tmdb_id")
     assert rows["film_id"].to_dict() == {7: "tt0000001", 9: "tmdb-9"}
     assert rows["problem"].to_dict() == {7: None, 9: corpus.TWICE}
     assert (Path(run) / rows.loc[7, "poster"]).read_bytes() == jpeg(7)
@@ -339,7 +463,8 @@ def test_one_file_for_films_of_three_names_is_no_poster_and_for_two_it_is(run: s
     films = [(record(n), jpeg(1), None) for n in range(3)]
     films += [(record(n), jpeg(2), None) for n in range(3, 5)]
     films += [(record(n, franchise="Saga"), jpeg(3), None) for n in range(5, 9)]
-    catalogue = corpus.finish(run, corpus.collect(run, films), {"source": "x"})
+    corpus.collect(run, films)
+    catalogue = corpus.finish(run, {"source": "x"})
     assert catalogue["problem"].tolist() == ["placeholder artwork"] * 3 + [None] * 6
     assert catalogue["poster"].notna().tolist() == [False] * 3 + [True] * 6
     told = corpus.provenance(run)
@@ -349,9 +474,15 @@ def test_one_file_for_films_of_three_names_is_no_poster_and_for_two_it_is(run: s
 
 
 def test_what_imdb_adds_beside_the_genres_changes_no_fingerprint(run: str) -> None:
-    rows = corpus.collect(run, [(record(1), jpeg(1), None)])
-    plain = corpus.fingerprint(rows)
-    assert (
-        corpus.fingerprint(rows.assign(title_type="movie", imdb_votes=7, imdb_match="id")) == plain
-    )
-    assert corpus.fingerprint(rows.assign(imdb_genres=[["War"]])) != plain
+    corpus.collect(run, [(record(1), jpeg(1), None)])
+
+    def prints(**beside: Any) -> str:
+        told = {"imdb_genres": ["Drama"], **dict.fromkeys(corpus.ASIDE), **beside}
+        table = pd.DataFrame([told], index=["tt0000001"], dtype=object)
+        corpus.finish(run, {"source": "x"}, beside=table)
+        return paths.fingerprint(run)
+
+    plain = prints()
+    assert prints(title_type="movie", imdb_votes=7, imdb_match="id") == plain
+    assert corpus.load(run).loc[0, "imdb_votes"] == 7
+    assert prints(imdb_genres=["War"]) != plain

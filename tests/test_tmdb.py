@@ -158,6 +158,13 @@ def test_the_trimmed_contract_is_the_shared_one() -> None:
     assert same(CONTRACT["components"]["schemas"], whole["components"]["schemas"])
 
 
+def test_tmdbs_own_words_are_quoted_as_they_stand_in_its_description_and_on_the_data_card() -> None:
+    assert tmdb.WORDS in (paths.project() / "book" / "data-card.md").read_text()
+    if not WHOLE.exists():
+        pytest.skip("the whole interface description is not beside the project")
+    assert tmdb.WORDS in json.loads(WHOLE.read_text())["info"]["description"]
+
+
 def test_every_film_is_found_once_in_a_steady_order(address: str, drawn: Path) -> None:
     truth = studio.truth(drawn).set_index("tmdb_id")
     numbers = list(client(address).discover(**YEARS).films)

@@ -85,6 +85,21 @@ def test_an_answer_that_is_not_what_was_asked_for_is_asked_for_again(
     assert found.content == b"{}"
 
 
+def test_what_came_instead_of_a_picture_is_told_where_the_answer_says_it(
+    server: tuple[str, Answers, list[float]],
+) -> None:
+    address, answers, _ = server
+    page, mime = b"<!DOCTYPE html>", "Content-Type"
+    for status, kind, body, told in [
+        (404, "text/html", page, "404"),
+        (200, "text/html; charset=utf-8", page, "text/html"),
+        (200, "text/html", b"\xff\xd8\xff", None),  # a picture under a wrong name is one
+        (200, "image/jpeg", page, None),  # and what is none under a right name fails to decode
+    ]:
+        answers[:] = [(status, {mime: kind}, body)]
+        assert web.instead(fetcher().get(address)) == told
+
+
 @pytest.mark.parametrize("status", [429, 503])
 def test_all_threads_wait_as_long_as_a_server_says(
     server: tuple[str, Answers, list[float]], status: int

@@ -243,6 +243,7 @@ def _handler(
             else:
                 told = {"html": studio.HTML, "half": body[: len(body) // 2]}
                 told |= {"no json": b'{"page": 1, "resu', "other json": b'{"success": false}'}
+                kind = "text/html" if how == "html" else kind
                 self._send(200, told.get(how or "", body), kind)
 
         def _file(self, path: Path) -> None:
