@@ -33,6 +33,7 @@ AT_ONCE = 16  # posters a pass
 CHECKED = 300  # validation films on which the forms are compared
 NAME = "bundle.json"
 FEW = 10_000  # weights
+SMALL = 4_000_000  # bytes of a network
 CHANGED = "changed.h5"  # what training has changed of VGG16, where it ships without model.keras
 
 
@@ -194,7 +195,8 @@ class _Lite:
     def __init__(self, file: Path) -> None:
         from ai_edge_litert.interpreter import Interpreter
 
-        self._threads = min(4, os.cpu_count() or 1)
+        # A small network has answered before a second thread has woken.
+        self._threads = min(4, os.cpu_count() or 1) if file.stat().st_size > SMALL else 1
         self._make = lambda: Interpreter(model_path=str(file), num_threads=self._threads)
         self._ready: dict[int, Any] = {}
         self._lock = threading.Lock()

@@ -73,7 +73,8 @@ def rgb(image: Image.Image) -> Image.Image:
         values = np.array(image, dtype=np.float32)  # may be large: changed in place
         values *= 255 / (65535 if image.mode.startswith("I") else max(values.max(), 1e-12))
         image = Image.fromarray(np.nan_to_num(values, copy=False).clip(0, 255).astype(np.uint8))
-    return image.convert("RGB")
+    image.load()
+    return image if image.mode == "RGB" else image.convert("RGB")  # which copies, RGB too
 
 
 def resize(image: Image.Image, size: Size) -> NDArray[np.uint8]:

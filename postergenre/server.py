@@ -27,10 +27,11 @@ from prometheus_client import (
     generate_latest,
 )
 from pydantic import BaseModel, Field
-from starlette.datastructures import Headers, UploadFile
+from starlette.datastructures import Headers, MutableHeaders, UploadFile
 from starlette.exceptions import HTTPException
 from starlette.formparsers import MultiPartException, MultiPartParser
 from starlette.requests import ClientDisconnect
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from postergenre import __version__, pictures
 from postergenre.classifier import AT_ONCE, Classifier, Posters, covered
@@ -404,22 +405,35 @@ def create(
     )
     app.state.desk = desk
 
-    @app.middleware("http")
-    async def tell(request: Request, go: Callable[[Request], Awaitable[Response]]) -> Response:
-        began = time.perf_counter()
-        try:
-            response = await go(request)
-        except Problem as problem:  # raised before a route was found
-            response = answer_problem(problem)
-        except Exception:
-            asked.labels(getattr(request.scope.get("route"), "path", "other"), 500).inc()
-            raise
-        route = getattr(request.scope.get("route"), "path", "other")
-        asked.labels(route, response.status_code).inc()
-        took.labels(route).observe(time.perf_counter() - began)
-        for name, value in HEADERS.items():
-            response.headers.setdefault(name, value)
-        return response
+    def tell(inside: ASGIApp) -> ASGIApp:
+        # Plain ASGI: Starlette's `middleware("http")` costs a task and two queues a request.
+        async def answer(scope: Scope, receive: Receive, send: Send) -> None:
+            if scope["type"] != "http":
+                return await inside(scope, receive, send)
+            began, status, head = time.perf_counter(), 500, scope["method"] == "HEAD"
+            if head:
+                scope = {**scope, "method": "GET"}  # answered as GET is, without its body
+
+            async def sent(message: Message) -> None:
+                nonlocal status
+                if message["type"] == "http.response.start":
+                    status, headers = message["status"], MutableHeaders(scope=message)
+                    for name, value in HEADERS.items():
+                        headers.setdefault(name, value)
+                elif head:
+                    message = {**message, "body": b""}
+                await send(message)
+
+            try:
+                await inside(scope, receive, sent)
+            finally:
+                route = getattr(scope.get("route"), "path", "other")
+                asked.labels(route, status).inc()
+                took.labels(route).observe(time.perf_counter() - began)
+
+        return answer
+
+    app.add_middleware(tell)
 
     def answer_problem(problem: Problem) -> Response:
         told = problem.told
@@ -432,10 +446,10 @@ def create(
         return answer_problem(problem)
 
     @app.exception_handler(HTTPException)
-    async def on_http(request: Request, error: HTTPException) -> Response:
+    async def on_http(_: Request, error: HTTPException) -> Response:
         detail = {
             404: "There is nothing here; see /docs.",
-            405: f"{request.method} is not answered here; see /docs.",
+            405: "This method is not answered here; see /docs.",
         }.get(error.status_code, str(error.detail))
         problem = Problem(error.status_code, str(error.detail), detail)
         problem.headers = dict(error.headers or {})
@@ -471,7 +485,7 @@ def create(
             async def one(name: str, data: bytes) -> Answer | Unread:
                 try:
                     async with turn:
-                        if await request.is_disconnected():
+                        if len(found) > 1 and await request.is_disconnected():
                             raise Problem(400, "Broken off", "Nobody waits for the answer.")
                         picture, warnings = await see(data)
                 except Problem as problem:

@@ -226,6 +226,19 @@ def test_paths_and_methods_that_do_not_exist_are_problems_too(client: TestClient
         assert response.headers["content-type"] == "application/problem+json"
 
 
+@pytest.mark.parametrize(
+    "path",
+    ["/", "/page.js", "/healthz", "/readyz", "/metrics", "/v1/model", "/docs", "/openapi.json"],
+)
+def test_what_can_be_got_answers_head_with_the_same_headers(client: TestClient, path: str) -> None:
+    asked, got = client.head(path), client.get(path)
+    assert (asked.status_code, asked.content) == (200, b"")
+    if path != "/metrics":  # which counts what it is asked
+        assert asked.headers == got.headers
+    assert int(asked.headers["content-length"]) > 0
+    assert client.head("/v1/classify").status_code == 405
+
+
 def test_a_form_that_breaks_off_is_refused_and_not_half_answered(client: TestClient) -> None:
     part = b'--x\r\nContent-Disposition: form-data; name="posters"; filename="a.png"\r\n\r\n'
     whole = part + poster() + b"\r\n" + part + poster() + b"\r\n--x--\r\n"
