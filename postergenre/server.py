@@ -599,6 +599,7 @@ def run(app: FastAPI, place: socket.socket) -> None:
     config = uvicorn.Config(
         app,
         log_level="warning",
+        access_log=False,
         server_header=False,
         timeout_graceful_shutdown=30,
         http="h11",  # it bounds the size of headers, which httptools does not
