@@ -125,9 +125,9 @@ class Classifier:
                 answer |= read | {"warnings": answer.pop("warnings")}
         return answers
 
-    def look(self, data: bytes) -> tuple[Posters, list[str]]:
+    def look(self, data: bytes, *, largest: int = pictures.LARGEST) -> tuple[Posters, list[str]]:
         """Return a poster as the network takes it, (height, width, 3), and what is odd about it."""
-        image = pictures.read(data)
+        image = pictures.read(data, largest=largest)
         return pictures.resize(image, self.size), pictures.faults(image)
 
     def read(self, scores: NDArray[np.float32]) -> list[dict[str, Any]]:

@@ -7,6 +7,7 @@ from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from types import FrameType
 from typing import Any
@@ -38,6 +39,7 @@ from postergenre.classifier import AT_ONCE, Classifier, Posters, covered
 from postergenre.errors import StudyError
 
 SLICE = 65_536  # bytes of a form that are parsed at once
+LIGHT = 6_000_000  # pixels: larger pictures wait for each other, and no other waits for them
 PAGE = Path(__file__).parent / "page"
 PROBLEM = "application/problem+json"
 TYPES = "multipart/form-data, image/jpeg, image/png, image/webp"
@@ -165,6 +167,7 @@ class Desk:
         self._queue: asyncio.Queue[tuple[NDArray[np.uint8], asyncio.Future[Any]]] = asyncio.Queue()
         self._network = ThreadPoolExecutor(1, "network")
         self._eyes = ThreadPoolExecutor(2, "decoding")
+        self._large = ThreadPoolExecutor(1, "decoding-large")
 
     @asynccontextmanager
     async def request(self) -> AsyncIterator[None]:
@@ -197,8 +200,13 @@ class Desk:
 
     async def look(self, data: bytes) -> tuple[NDArray[np.uint8], list[str]]:
         """Decode a poster beside the event loop."""
-        loop = asyncio.get_running_loop()
-        return await loop.run_in_executor(self._eyes, self.reader.look, data)
+        run = asyncio.get_running_loop().run_in_executor
+        try:
+            return await run(self._eyes, partial(self.reader.look, data, largest=LIGHT))
+        except pictures.PictureError as error:
+            if error.kind != "size":
+                raise
+        return await run(self._large, self.reader.look, data)
 
     async def score(self, picture: NDArray[np.uint8]) -> NDArray[np.float32]:
         """Return the scores (genres,) of one picture, computed with whatever else waits."""
@@ -234,6 +242,7 @@ class Desk:
             await asyncio.sleep(0.02)
         self._network.shutdown(wait=False)
         self._eyes.shutdown(wait=False)
+        self._large.shutdown(wait=False)
 
 
 async def body(request: Request, limits: Limits) -> bytes:
