@@ -145,10 +145,9 @@ class Problem(Exception):
 
 def unreadable(error: pictures.PictureError) -> Problem:
     """Return the problem of a picture that cannot be read."""
-    what = ", ".join(pictures.FORMATS)
     detail = {
         "empty": "The file is empty; send a picture.",
-        "type": f"The file is no picture that is read here; send {what}.",
+        "type": f"The file is no picture that is read here; send {', '.join(pictures.FORMATS)}.",
         "size": f"The picture has more than {pictures.LARGEST:,} pixels, or takes as long to decode; "
         "send a smaller one.",
         "broken": "The picture breaks off or contradicts itself; send a whole one.",
@@ -240,9 +239,8 @@ class Desk:
         until = time.monotonic() + seconds
         while self.requests and time.monotonic() < until:
             await asyncio.sleep(0.02)
-        self._network.shutdown(wait=False)
-        self._eyes.shutdown(wait=False)
-        self._large.shutdown(wait=False)
+        for pool in (self._network, self._eyes, self._large):
+            pool.shutdown(wait=False)
 
 
 async def body(request: Request, limits: Limits) -> bytes:
@@ -608,7 +606,6 @@ def run(app: FastAPI, place: socket.socket) -> None:
     config = uvicorn.Config(
         app,
         log_level="warning",
-        access_log=False,
         server_header=False,
         timeout_graceful_shutdown=30,
         http="h11",  # it bounds the size of headers, which httptools does not
