@@ -334,9 +334,9 @@ def save(
 ) -> None:
     """Write a bundle: the network for Keras and for LiteRT, and `bundle.json`.
 
-    `result` gives calibration, thresholds and the cut of confidence. `check` holds validation
-    posters (films, height, width, 3) and their truth, on which the forms are compared: the fastest
-    whose scores all lie within 0.05 of Keras's serves.
+    `result` gives calibration, thresholds, the cut of confidence and its deciles. `check` holds
+    validation posters (films, height, width, 3) and their truth, on which the forms are compared:
+    the fastest whose scores all lie within 0.05 of Keras's serves.
     """
     folder.mkdir(parents=True, exist_ok=True)
     bare = type(model)(model.inputs, model.outputs, name=model.name)  # without an optimiser
@@ -347,6 +347,8 @@ def save(
     forms = compare(folder, model, check)
     passing = [name for name, told in forms.items() if told["largest_difference"] <= DIFFERENCE]
     measured = result.table.astype(float).round(4).to_dict("index")
+    deciles = result.coverage["confidence"].quantile(np.arange(1, 10) / 10).round(4).tolist()
+    told = {"measured": measured, "passing": result.plain()["coverage_at_85"], "deciles": deciles}
     paths.write_json(
         folder / NAME,
         {
@@ -358,7 +360,7 @@ def save(
             "sure": result.cut if math.isfinite(result.cut) else None,
             "serves": min(passing, key=lambda name: forms[name]["milliseconds"]),
             "forms": forms,
-            "card": {**card, "measured": measured, "passing": result.plain()["coverage_at_85"]},
+            "card": {**card, **told},
         },
     )
 

@@ -239,8 +239,6 @@ class Desk:
         until = time.monotonic() + seconds
         while self.requests and time.monotonic() < until:
             await asyncio.sleep(0.02)
-        for pool in (self._network, self._eyes, self._large):
-            pool.shutdown(wait=False)
 
 
 async def body(request: Request, limits: Limits) -> bytes:
