@@ -27,6 +27,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from postergenre.classifier import FORMATS
 from postergenre.demo import studio
 
 PLAIN = """
@@ -110,10 +111,11 @@ def times(network: Path, poster: Path, requests: int) -> list[dict[str, Any]]:
     rows = []
     plain = [sys.executable, "-c", PLAIN, str(network), "8123"]
     form = json.loads((network / "bundle.json").read_text())["serves"]
-    for name, command in {f"ours ({form})": ours(network), "plain": plain}.items():
+    size = (network / FORMATS[form]).stat().st_size / 1e6
+    for name, command in {f"ours ({form}, {size:.1f} MB)": ours(network), "plain": plain}.items():
         with service(command, 8123) as (_, start):
             load(8123, poster, 40, 2)
-            told = {"network": network.name.replace("_", " "), "service": name, "start, s": start}
+            told = {"network": named(network), "service": name, "start, s": start}
             rows += [told | load(8123, poster, requests, clients) for clients in (1, 8, 64)]
     return rows
 
@@ -130,7 +132,14 @@ def soak(network: Path, poster: Path, requests: int) -> list[dict[str, Any]]:
                 | {name: rows[-1][name] + told[name] for name in ("503", "other")}
             )
             print(rows[-1], flush=True)
-    return [{"network": network.name.replace("_", " ")} | row for row in rows]
+    return [{"network": named(network)} | row for row in rows]
+
+
+def named(network: Path) -> str:
+    """Return what the table calls a network: its name, and the height and width that it sees."""
+    height, width = json.loads((network / "bundle.json").read_text())["card"]["size"]
+    name = "small" if network.name == "custom_cnn_distilled" else network.name
+    return f"{name}, {height} x {width}"
 
 
 def ours(network: Path) -> list[str]:
@@ -164,7 +173,7 @@ def main() -> None:
             if asked.soak
             else times(network, poster, asked.requests)
         )
-    table = pd.DataFrame(rows).round(2)
+    table = pd.DataFrame(rows).round(1)
     table.to_csv(Path(__file__).with_name("soak.csv" if asked.soak else "serving.csv"), index=False)
     print(table.to_string(index=False))
 
