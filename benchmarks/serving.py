@@ -1,9 +1,11 @@
 """How fast the service answers, beside `keras.Model.predict` behind Flask, in one run.
 
     .venv/bin/python benchmarks/serving.py runs/demo/custom_cnn_distilled [more networks]
+    .venv/bin/python benchmarks/serving.py runs/demo/custom_cnn_distilled --soak 20000
 
 Needs `hey` (a load generator; Debian has it) and `pip install flask`. Each service runs in a process
 of its own on this machine, is warmed up, and is asked for one drawn poster of 500 x 750 pixels.
+With --soak the service alone is asked so many times, and its memory is read on the way: `soak.csv`.
 """
 
 import argparse
@@ -20,10 +22,12 @@ import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
 
+from postergenre.classifier import FORMATS
 from postergenre.demo import studio
 
 PLAIN = """
@@ -102,6 +106,56 @@ def memory(process: subprocess.Popen[bytes]) -> float:
     return int(told.split("VmRSS:")[1].split()[0]) / 1024
 
 
+def times(network: Path, poster: Path, requests: int) -> list[dict[str, Any]]:
+    """Return a row for each service and number of clients."""
+    rows = []
+    plain = [sys.executable, "-c", PLAIN, str(network), "8123"]
+    form = json.loads((network / "bundle.json").read_text())["serves"]
+    size = (network / FORMATS[form]).stat().st_size / 1e6
+    for name, command in {f"ours ({form}, {size:.1f} MB)": ours(network), "plain": plain}.items():
+        with service(command, 8123) as (_, start):
+            load(8123, poster, 40, 2)
+            told = {"network": named(network), "service": name, "start, s": start}
+            rows += [told | load(8123, poster, requests, clients) for clients in (1, 8, 64)]
+    return rows
+
+
+def soak(network: Path, poster: Path, requests: int) -> list[dict[str, Any]]:
+    """Return the service's memory before, during and after so many requests."""
+    with service(ours(network), 8123) as (process, _):
+        load(8123, poster, 400, 8)
+        rows = [{"requests": 0, "memory, MiB": memory(process), "503": 0, "other": 0}]
+        for part in range(1, 11):
+            told = load(8123, poster, requests // 10, 8)
+            rows.append(
+                {"requests": part * (requests // 10), "memory, MiB": memory(process)}
+                | {name: rows[-1][name] + told[name] for name in ("503", "other")}
+            )
+            print(rows[-1], flush=True)
+    return [{"network": named(network)} | row for row in rows]
+
+
+def named(network: Path) -> str:
+    """Return what the table calls a network: its name, and the height and width that it sees."""
+    height, width = json.loads((network / "bundle.json").read_text())["card"]["size"]
+    name = "small" if network.name == "custom_cnn_distilled" else network.name
+    return f"{name}, {height} x {width}"
+
+
+def ours(network: Path) -> list[str]:
+    """Return the command of the service."""
+    return [
+        sys.executable,
+        "-m",
+        "postergenre",
+        "serve",
+        "--network",
+        str(network),
+        "--port",
+        "8123",
+    ]
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("networks", nargs="+", type=Path)
@@ -112,28 +166,15 @@ def main() -> None:
         sys.exit("`hey` is needed, a load generator: apt-get install hey")
     poster = Path(tempfile.gettempdir()) / "postergenre_benchmark.jpg"
     poster.write_bytes(picture())
-    rows = []
+    rows: list[dict[str, Any]] = []
     for network in asked.networks:
-        plain = [sys.executable, "-c", PLAIN, str(network), "8123"]
-        ours = [sys.executable, "-m", "postergenre", "serve", "--network", str(network)]
-        form = json.loads((network / "bundle.json").read_text())["serves"]
-        for name, command in {f"ours ({form})": [*ours, "--port", "8123"], "plain": plain}.items():
-            with service(command, 8123) as (process, start):
-                load(8123, poster, 40, 2)
-                for clients in (1, 8, 64):
-                    row = {
-                        "network": network.name.replace("_", " "),
-                        "service": name,
-                        "start, s": start,
-                    }
-                    rows.append(row | load(8123, poster, asked.requests, clients))
-                if asked.soak and name != "plain":
-                    before = memory(process)
-                    load(8123, poster, asked.soak, 8)
-                    after = memory(process)
-                    print(f"{network.name}: {before:.0f} MiB, {after:.0f} after {asked.soak} more")
-    table = pd.DataFrame(rows).round(2)
-    table.to_csv(Path(__file__).with_suffix(".csv"), index=False)
+        rows += (
+            soak(network, poster, asked.soak)
+            if asked.soak
+            else times(network, poster, asked.requests)
+        )
+    table = pd.DataFrame(rows).round(1)
+    table.to_csv(Path(__file__).with_name("soak.csv" if asked.soak else "serving.csv"), index=False)
     print(table.to_string(index=False))
 
 

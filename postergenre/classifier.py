@@ -33,6 +33,7 @@ AT_ONCE = 16  # posters a pass
 CHECKED = 300  # validation films on which the forms are compared
 NAME = "bundle.json"
 FEW = 10_000  # weights
+SMALL = 4_000_000  # bytes of a network
 CHANGED = "changed.h5"  # what training has changed of VGG16, where it ships without model.keras
 
 
@@ -124,9 +125,9 @@ class Classifier:
                 answer |= read | {"warnings": answer.pop("warnings")}
         return answers
 
-    def look(self, data: bytes) -> tuple[Posters, list[str]]:
+    def look(self, data: bytes, *, largest: int = pictures.LARGEST) -> tuple[Posters, list[str]]:
         """Return a poster as the network takes it, (height, width, 3), and what is odd about it."""
-        image = pictures.read(data)
+        image = pictures.read(data, largest=largest)
         return pictures.resize(image, self.size), pictures.faults(image)
 
     def read(self, scores: NDArray[np.float32]) -> list[dict[str, Any]]:
@@ -173,7 +174,8 @@ class _Lite:
     def __init__(self, file: Path) -> None:
         from ai_edge_litert.interpreter import Interpreter
 
-        self._threads = min(4, os.cpu_count() or 1)
+        # A small network has answered before a second thread has woken.
+        self._threads = min(4, os.cpu_count() or 1) if file.stat().st_size > SMALL else 1
         self._make = lambda: Interpreter(model_path=str(file), num_threads=self._threads)
         self._ready: dict[int, Any] = {}
         self._lock = threading.Lock()
@@ -311,9 +313,9 @@ def save(
 ) -> None:
     """Write a bundle: the network for Keras and for LiteRT, and `bundle.json`.
 
-    `result` gives calibration, thresholds and the cut of confidence. `check` holds validation
-    posters (films, height, width, 3) and their truth, on which the forms are compared: the fastest
-    whose scores all lie within 0.05 of Keras's serves.
+    `result` gives calibration, thresholds, the cut of confidence and its deciles. `check` holds
+    validation posters (films, height, width, 3) and their truth, on which the forms are compared:
+    the fastest whose scores all lie within 0.05 of Keras's serves.
     """
     folder.mkdir(parents=True, exist_ok=True)
     bare = type(model)(model.inputs, model.outputs, name=model.name)  # without an optimiser
@@ -324,6 +326,8 @@ def save(
     forms = compare(folder, model, check)
     passing = [name for name, told in forms.items() if told["largest_difference"] <= DIFFERENCE]
     measured = result.table.astype(float).round(4).to_dict("index")
+    deciles = result.coverage["confidence"].quantile(np.arange(1, 10) / 10).round(4).tolist()
+    told = {"measured": measured, "passing": result.plain()["coverage_at_85"], "deciles": deciles}
     paths.write_json(
         folder / NAME,
         {
@@ -335,7 +339,7 @@ def save(
             "sure": result.cut if math.isfinite(result.cut) else None,
             "serves": min(passing, key=lambda name: forms[name]["milliseconds"]),
             "forms": forms,
-            "card": {**card, "measured": measured, "passing": result.plain()["coverage_at_85"]},
+            "card": {**card, **told},
         },
     )
 

@@ -12,7 +12,9 @@ Size = tuple[int, int]  # height, width in pixels
 FORMATS = ("JPEG", "PNG", "WEBP")  # what posters come in; each decoder more is one more to attack
 SMALLEST = 60  # pixels, the shorter side
 LARGEST = 30_000_000  # pixels in all
-SCANNED = 1_000_000_000  # pixels over all scans of a JPEG: fifteen scans of a large one, and more
+WEBP = 12_000_000  # pixels of a WebP, whose decoder lets nobody else go on meanwhile
+SCANS = 33  # of a JPEG of the largest size; smaller ones may have more
+READS = 50_000  # pieces in which a picture is read: a few thousand, where nobody means harm
 EXIF = 300  # blocks of it in a JPEG, 65,536 bytes in other pictures: more is no camera's
 ASPECTS = (0.5, 0.9)  # width over height; a one-sheet is 0.667
 ORIENTATION = 0x0112  # the EXIF tag
@@ -26,10 +28,22 @@ class PictureError(ValueError):
         self.kind = kind
 
 
-def read(data: bytes) -> Image.Image:
+class _Pieces(io.BytesIO):
+    """Hand out a picture's bytes so many times: one of a million segments would take minutes."""
+
+    left = READS
+
+    def read(self, size: int | None = -1, /) -> bytes:
+        self.left -= 1
+        if self.left < 0:
+            raise PictureError("size", "too large")
+        return super().read(size)
+
+
+def read(data: bytes, *, largest: int = LARGEST) -> Image.Image:
     """Decode a picture to upright RGB, its size checked before its pixels; raise `PictureError`.
 
-    The first frame of an animation is taken.
+    The first frame of an animation is taken. `largest` is in pixels.
     """
     if not data:
         raise PictureError("empty", "empty file")
@@ -37,8 +51,8 @@ def read(data: bytes) -> Image.Image:
         with warnings.catch_warnings():
             # An oversized image is an answer here, not a warning.
             warnings.simplefilter("ignore")
-            opened = Image.open(io.BytesIO(data), formats=FORMATS)
-            _bound(opened, data)
+            opened = Image.open(_Pieces(data), formats=FORMATS)
+            _bound(opened, data, largest)
             return rgb(opened)
     except PictureError:
         raise
@@ -50,16 +64,16 @@ def read(data: bytes) -> Image.Image:
         raise PictureError("broken", "broken image") from None
 
 
-def _bound(image: Image.Image, data: bytes) -> None:
+def _bound(image: Image.Image, data: bytes, largest: int) -> None:
     """Refuse what would take long to decode; a few bytes can ask for hours of work."""
     pixels = image.width * image.height
-    if pixels > LARGEST:
-        raise PictureError("size", "too large")
     if image.format in ("JPEG", "MPO"):
-        scans, blocks = data.count(b"\xff\xda"), data.count(b"Exif\0\0")
-        if scans * pixels > SCANNED or blocks > EXIF or data.count(b"\xff\xff") > 100_000:
-            raise PictureError("size", "too large")
-    elif len(image.info.get("exif", b"")) > 65_536:
+        costly = data.count(b"\xff\xda") * pixels > SCANS * largest
+        costly = costly or data.count(b"Exif\0\0") > EXIF
+    else:
+        costly = len(image.info.get("exif", b"")) > 65_536
+        costly = costly or (image.format == "WEBP" and pixels > WEBP)
+    if pixels > largest or costly:
         raise PictureError("size", "too large")
 
 
@@ -73,7 +87,8 @@ def rgb(image: Image.Image) -> Image.Image:
         values = np.array(image, dtype=np.float32)  # may be large: changed in place
         values *= 255 / (65535 if image.mode.startswith("I") else max(values.max(), 1e-12))
         image = Image.fromarray(np.nan_to_num(values, copy=False).clip(0, 255).astype(np.uint8))
-    return image.convert("RGB")
+    image.load()
+    return image if image.mode == "RGB" else image.convert("RGB")  # which copies, RGB too
 
 
 def resize(image: Image.Image, size: Size) -> NDArray[np.uint8]:

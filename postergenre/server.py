@@ -7,6 +7,7 @@ from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from types import FrameType
 from typing import Any
@@ -27,10 +28,11 @@ from prometheus_client import (
     generate_latest,
 )
 from pydantic import BaseModel, Field
-from starlette.datastructures import Headers, UploadFile
+from starlette.datastructures import Headers, MutableHeaders, UploadFile
 from starlette.exceptions import HTTPException
 from starlette.formparsers import MultiPartException, MultiPartParser
 from starlette.requests import ClientDisconnect
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from postergenre import __version__, pictures
 from postergenre.alterations import covered
@@ -38,6 +40,7 @@ from postergenre.classifier import AT_ONCE, Classifier, Posters
 from postergenre.errors import StudyError
 
 SLICE = 65_536  # bytes of a form that are parsed at once
+LIGHT = 6_000_000  # pixels: larger pictures wait for each other, and no other waits for them
 PAGE = Path(__file__).parent / "page"
 PROBLEM = "application/problem+json"
 TYPES = "multipart/form-data, image/jpeg, image/png, image/webp"
@@ -143,10 +146,9 @@ class Problem(Exception):
 
 def unreadable(error: pictures.PictureError) -> Problem:
     """Return the problem of a picture that cannot be read."""
-    what = ", ".join(pictures.FORMATS)
     detail = {
         "empty": "The file is empty; send a picture.",
-        "type": f"The file is no picture that is read here; send {what}.",
+        "type": f"The file is no picture that is read here; send {', '.join(pictures.FORMATS)}.",
         "size": f"The picture has more than {pictures.LARGEST:,} pixels, or takes as long to decode; "
         "send a smaller one.",
         "broken": "The picture breaks off or contradicts itself; send a whole one.",
@@ -165,6 +167,7 @@ class Desk:
         self._queue: asyncio.Queue[tuple[NDArray[np.uint8], asyncio.Future[Any]]] = asyncio.Queue()
         self._network = ThreadPoolExecutor(1, "network")
         self._eyes = ThreadPoolExecutor(2, "decoding")
+        self._large = ThreadPoolExecutor(1, "decoding-large")
 
     @asynccontextmanager
     async def request(self) -> AsyncIterator[None]:
@@ -197,8 +200,13 @@ class Desk:
 
     async def look(self, data: bytes) -> tuple[NDArray[np.uint8], list[str]]:
         """Decode a poster beside the event loop."""
-        loop = asyncio.get_running_loop()
-        return await loop.run_in_executor(self._eyes, self.reader.look, data)
+        run = asyncio.get_running_loop().run_in_executor
+        try:
+            return await run(self._eyes, partial(self.reader.look, data, largest=LIGHT))
+        except pictures.PictureError as error:
+            if error.kind != "size":
+                raise
+        return await run(self._large, self.reader.look, data)
 
     async def score(self, picture: NDArray[np.uint8]) -> NDArray[np.float32]:
         """Return the scores (genres,) of one picture, computed with whatever else waits."""
@@ -232,8 +240,6 @@ class Desk:
         until = time.monotonic() + seconds
         while self.requests and time.monotonic() < until:
             await asyncio.sleep(0.02)
-        self._network.shutdown(wait=False)
-        self._eyes.shutdown(wait=False)
 
 
 async def body(request: Request, limits: Limits) -> bytes:
@@ -405,22 +411,35 @@ def create(
     )
     app.state.desk = desk
 
-    @app.middleware("http")
-    async def tell(request: Request, go: Callable[[Request], Awaitable[Response]]) -> Response:
-        began = time.perf_counter()
-        try:
-            response = await go(request)
-        except Problem as problem:  # raised before a route was found
-            response = answer_problem(problem)
-        except Exception:
-            asked.labels(getattr(request.scope.get("route"), "path", "other"), 500).inc()
-            raise
-        route = getattr(request.scope.get("route"), "path", "other")
-        asked.labels(route, response.status_code).inc()
-        took.labels(route).observe(time.perf_counter() - began)
-        for name, value in HEADERS.items():
-            response.headers.setdefault(name, value)
-        return response
+    def tell(inside: ASGIApp) -> ASGIApp:
+        # Plain ASGI: Starlette's `middleware("http")` costs a task and two queues a request.
+        async def answer(scope: Scope, receive: Receive, send: Send) -> None:
+            if scope["type"] != "http":
+                return await inside(scope, receive, send)
+            began, status, head = time.perf_counter(), 500, scope["method"] == "HEAD"
+            if head:
+                scope = {**scope, "method": "GET"}  # answered as GET is, without its body
+
+            async def sent(message: Message) -> None:
+                nonlocal status
+                if message["type"] == "http.response.start":
+                    status, headers = message["status"], MutableHeaders(scope=message)
+                    for name, value in HEADERS.items():
+                        headers.setdefault(name, value)
+                elif head:
+                    message = {**message, "body": b""}
+                await send(message)
+
+            try:
+                await inside(scope, receive, sent)
+            finally:
+                route = getattr(scope.get("route"), "path", "other")
+                asked.labels(route, status).inc()
+                took.labels(route).observe(time.perf_counter() - began)
+
+        return answer
+
+    app.add_middleware(tell)
 
     def answer_problem(problem: Problem) -> Response:
         told = problem.told
@@ -433,10 +452,10 @@ def create(
         return answer_problem(problem)
 
     @app.exception_handler(HTTPException)
-    async def on_http(request: Request, error: HTTPException) -> Response:
+    async def on_http(_: Request, error: HTTPException) -> Response:
         detail = {
             404: "There is nothing here; see /docs.",
-            405: f"{request.method} is not answered here; see /docs.",
+            405: "This method is not answered here; see /docs.",
         }.get(error.status_code, str(error.detail))
         problem = Problem(error.status_code, str(error.detail), detail)
         problem.headers = dict(error.headers or {})
@@ -472,7 +491,7 @@ def create(
             async def one(name: str, data: bytes) -> Answer | Unread:
                 try:
                     async with turn:
-                        if await request.is_disconnected():
+                        if len(found) > 1 and await request.is_disconnected():
                             raise Problem(400, "Broken off", "Nobody waits for the answer.")
                         picture, warnings = await see(data)
                 except Problem as problem:

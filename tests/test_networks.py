@@ -253,6 +253,8 @@ def test_the_fastest_form_that_answers_as_keras_does_serves(saved: Path) -> None
     assert told["forms"]["keras"]["largest_difference"] == 0
     assert told["forms"]["int8"]["bytes"] < 0.5 * told["forms"]["float"]["bytes"]
     assert classifier.Classifier.load(saved).form == told["serves"]
+    assert told["card"]["deciles"] == sorted(told["card"]["deciles"])
+    assert len(told["card"]["deciles"]) == 9
 
 
 def test_covering_what_tells_the_genre_lowers_its_chance(saved: Path) -> None:
@@ -402,6 +404,10 @@ def test_the_networks_that_ship_are_the_published_ones(name: str) -> None:
     for measure in ("macro_auroc", "map", "balanced_top1"):
         told = reader.card["measured"][measure]["value"]
         assert told == pytest.approx(published["networks"][name][measure]["value"], abs=1e-4)
+    # As many test films lie above the cut as their deciles say.
+    above = sum(decile >= reader.sure for decile in reader.card["deciles"]) / 10
+    assert len(reader.card["deciles"]) == 9
+    assert above <= reader.card["passing"]["value"] < above + 0.1
     assert sum(file.stat().st_size for file in folder.iterdir()) < 20_000_000
 
 

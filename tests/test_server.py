@@ -14,6 +14,7 @@ import time
 import zlib
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -226,6 +227,19 @@ def test_paths_and_methods_that_do_not_exist_are_problems_too(client: TestClient
         assert response.headers["content-type"] == "application/problem+json"
 
 
+@pytest.mark.parametrize(
+    "path",
+    ["/", "/page.js", "/healthz", "/readyz", "/metrics", "/v1/model", "/docs", "/openapi.json"],
+)
+def test_what_can_be_got_answers_head_with_the_same_headers(client: TestClient, path: str) -> None:
+    asked, got = client.head(path), client.get(path)
+    assert (asked.status_code, asked.content) == (200, b"")
+    if path != "/metrics":  # which counts what it is asked
+        assert asked.headers == got.headers
+    assert int(asked.headers["content-length"]) > 0
+    assert client.head("/v1/classify").status_code == 405
+
+
 def test_a_form_that_breaks_off_is_refused_and_not_half_answered(client: TestClient) -> None:
     part = b'--x\r\nContent-Disposition: form-data; name="posters"; filename="a.png"\r\n\r\n'
     whole = part + poster() + b"\r\n" + part + poster() + b"\r\n--x--\r\n"
@@ -250,11 +264,21 @@ def test_few_bytes_that_ask_for_hours_of_decoding_are_refused_at_once() -> None:
     Image.new("L", (5000, 5000)).save(sink, "JPEG", progressive=True)
     data = sink.getvalue()
     place = data.rindex(b"\xff\xda")
+    small, png = jpeg(1), poster()
+    webp = poster(size=(4000, 3001), format="WEBP", lossless=True, method=0)
+    chunk = struct.pack(">I4sI", 0, b"abCd", zlib.crc32(b"abCd"))
     began = time.monotonic()
-    for hostile_ in (data[:place] + data[place:-2] * 100, jpeg(1)[:2] + b"\xff" * 200_000):
-        with pytest.raises(pictures.PictureError):
+    for hostile_ in (
+        data[:place] + data[place:-2] * 100,
+        small[:2] + b"\xff" * 4_000_000 + small[2:],
+        small[:2] + b"\xff\xfe\0\2" * 1_000_000 + small[2:],
+        small[:20] + b"\0" * 4_000_000,
+        png[:33] + chunk * 300_000 + png[33:],
+        webp,
+    ):
+        with pytest.raises(pictures.PictureError, match="too large"):
             pictures.read(hostile_)
-    assert time.monotonic() - began < 1
+    assert time.monotonic() - began < 2
     assert pictures.read(data).size == (5000, 5000)
 
 
@@ -549,31 +573,55 @@ def test_whatever_the_description_allows_or_forbids_is_no_fault_of_the_server(li
     assert tried >= 50
 
 
-def test_the_network_that_ships_answers_within_seconds_and_ends_when_told() -> None:
-    with socket.socket() as place:
-        place.bind(("127.0.0.1", 0))
-        port = place.getsockname()[1]
-    began = time.monotonic()
-    asked = [sys.executable, "-m", "postergenre", "serve", "--port", str(port)]
+@contextmanager
+def served() -> Iterator[tuple[subprocess.Popen[str], httpx2.Client]]:
+    """Run `python -m postergenre serve` as a user would; yield it and a client of it."""
+    asked = [sys.executable, "-m", "postergenre", "serve", "--port", "0"]
     with subprocess.Popen(asked, stdout=subprocess.PIPE, text=True, cwd=paths.project()) as service:
         try:
             assert service.stdout
-            assert f"answers at http://127.0.0.1:{port}/" in service.stdout.readline()
-            response = None
-            while response is None and time.monotonic() < began + 30:
-                try:
-                    with httpx2.Client(trust_env=False) as client:
-                        response = client.post(
-                            f"http://127.0.0.1:{port}/v1/classify", files=form(jpeg(2))
-                        )
-                except httpx2.ConnectError:
-                    time.sleep(0.02)
-            assert response is not None
-            assert response.json()["model"]["name"] == "custom_cnn_distilled"
-            assert len(response.json()["answers"][0]["scores"]) == 22
+            address = service.stdout.readline().partition(" answers at ")[2].strip()
+            with httpx2.Client(base_url=address, trust_env=False, timeout=60) as client:
+                until = time.monotonic() + 30
+                while True:
+                    try:
+                        client.get("readyz")
+                        break
+                    except httpx2.ConnectError:
+                        assert time.monotonic() < until
+                        time.sleep(0.02)
+                yield service, client
         finally:
             service.terminate()
         assert service.wait(20) in (0, -signal.SIGTERM)
+
+
+def ask(client: httpx2.Client, data: bytes) -> httpx2.Response:
+    return client.post("v1/classify", files=form(data))
+
+
+def test_the_network_that_ships_answers_within_seconds_and_ends_when_told() -> None:
+    with served() as (_, client):
+        told = ask(client, jpeg(2)).json()
+    assert told["model"]["name"] == "custom_cnn_distilled"
+    assert len(told["answers"][0]["scores"]) == 22
+
+
+def test_hostile_pictures_hold_nobody_up_and_leave_nothing_behind() -> None:
+    corpus = [*[poster(size=(5000, 5900))] * 12, *[data for _, data in hostile()]]
+    waits, memory = [], []
+    with served() as (service, client), ThreadPoolExecutor(12) as pool:
+        for _ in range(2):
+            jobs = [pool.submit(ask, client, data) for data in corpus]
+            while not all(job.done() for job in jobs):
+                began = time.monotonic()
+                assert ask(client, jpeg(2)).status_code == 200
+                waits.append(time.monotonic() - began)
+            assert {job.result().status_code for job in jobs} == {200, 413, 415, 422}
+            status = Path(f"/proc/{service.pid}/status").read_text()
+            memory.append(int(status.partition("VmRSS:")[2].split()[0]) / 1024)
+    assert max(waits) < 1.5
+    assert memory[1] < memory[0] + 50
 
 
 def test_two_files_over_one_slow_wire_do_not_stop_the_others(live: str) -> None:

@@ -1,6 +1,6 @@
 // Posters go to /v1/classify one request at a time; nothing leaves for another host.
 const at = (id) => document.getElementById(id);
-const percent = (share) => `${(100 * share).toFixed(share < 0.1 ? 1 : 0)} %`;
+const percent = (share) => `${(100 * share).toFixed(share < 0.1 ? 1 : 0)}\u00a0%`;
 const FEW = 6; // genres shown at first
 const FAINT = 0.1; // log odds; a map that nowhere reaches them stays pale
 let queue = Promise.resolve();
@@ -77,8 +77,11 @@ function show(file, told) {
   const verdict = find(".verdict");
   const likely = document.createElement("b");
   likely.textContent = answer.major;
-  if (answer.abstain) verdict.append("Not sure. Perhaps ", likely, ".");
-  else verdict.append(likely, ".");
+  if (answer.abstain) verdict.append("Not sure. Perhaps ");
+  verdict.append(likely);
+  const more = answer.genres.filter((genre) => genre !== answer.major);
+  more.sort((a, b) => answer.scores[b] - answer.scores[a]);
+  if (more.length && !answer.abstain) verdict.append("also ", more.join(", "));
   const odd = {
     "too small": "The picture is very small.",
     "not poster-shaped": "The picture does not have the shape of a poster.",
@@ -119,8 +122,8 @@ function show(file, told) {
       look.disabled = false;
     }
   });
-  find(".time").textContent = `Answered in ${told.milliseconds.toFixed(0)} ms.`;
-  at("answers").prepend(part);
+  find(".time").textContent = `Bold: above the genre’s threshold. Answered in ${told.milliseconds.toFixed(0)} ms.`;
+  return part;
 }
 
 function fail(file, error) {
@@ -133,7 +136,7 @@ function fail(file, error) {
   const told = document.createElement("div");
   told.append(name, reason);
   article.append(told);
-  at("answers").prepend(article);
+  return article;
 }
 
 function take(files) {
@@ -141,14 +144,17 @@ function take(files) {
   if (!posters.length) return;
   queue = queue.then(async () => {
     let read = 0;
+    const earlier = at("answers").firstElementChild;
     for (const [number, file] of posters.entries()) {
       at("status").textContent = `Reading ${number + 1} of ${posters.length} …`;
+      let part;
       try {
-        show(file, await ask("/v1/classify", file));
+        part = show(file, await ask("/v1/classify", file));
         read += 1;
       } catch (error) {
-        fail(file, error);
+        part = fail(file, error);
       }
+      at("answers").insertBefore(part, earlier);
     }
     at("status").textContent = `${read} of ${posters.length} read.`;
   });
@@ -184,3 +190,4 @@ if (card.passing) {
 told.push(`Network: ${model.name.replaceAll("_", " ")}, ${card.parameters?.toLocaleString("en") ?? "?"} parameters, served as ${model.form}.`);
 at("about").textContent = told.join(" ");
 at("book").hidden = !book;
+at("unbuilt").hidden = Boolean(book);
