@@ -211,6 +211,39 @@ def truth(lists: Collection[Collection[str]], vocabulary: Sequence[str]) -> NDAr
     return np.asarray(binarizer.fit_transform(lists), dtype=bool)
 
 
+class Part:
+    """The films of one part of the split: where they stand, and their truth; `among` leaves some out.
+
+    What learns takes training films, what chooses takes validation films, and both take them as a
+    `Part`, whose films the population's own `split` names: test films can be handed to neither.
+    """
+
+    def __init__(
+        self,
+        films: pd.DataFrame,
+        truth: NDArray[np.bool_],
+        side: str,
+        *,
+        among: NDArray[np.bool_] | None = None,
+    ) -> None:
+        at = (films["split"] == side).to_numpy()
+        self.side = side
+        self.rows = np.flatnonzero(at if among is None else at & among)
+        self.truth = truth[self.rows]
+
+
+def of(side: str, part: Part) -> Part:
+    """Return the part, or refuse it when its films are not of this side of the split."""
+    came = f"films of the {part.side} part" if isinstance(part, Part) else type(part).__name__
+    if not isinstance(part, Part) or part.side != side:
+        raise ValueError(
+            f"Expected films of the {side} part, {came} came. Networks learn from training films, "
+            "validation films make every choice, and test films are for the final measure alone: "
+            f'pass films.Part(population, truth, "{side}").'
+        )
+    return part
+
+
 def load(run: str | Path) -> tuple[pd.DataFrame, list[str], list[str]]:
     """Read the population of a run, its vocabulary and its major genres."""
     table = pd.read_parquet(paths.need(run, "films.parquet"))

@@ -9,8 +9,11 @@ import io
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pytest
 from PIL import Image
+
+from postergenre import films
 
 
 def jpeg(seed: int, size: tuple[int, int] = (100, 150)) -> bytes:
@@ -32,6 +35,13 @@ def record(number: int, **told: Any) -> dict[str, Any]:
         "imdb_genres": ["Drama"],
         **told,
     }
+
+
+def part(side: str, truth: np.ndarray, rows: Any = slice(None)) -> films.Part:
+    """Return the films at `rows` as that part of a split in which all others are test films."""
+    split = np.full(len(truth), "test", dtype=object)
+    split[rows] = side
+    return films.Part(pd.DataFrame({"split": split}), truth, side)
 
 
 @pytest.fixture

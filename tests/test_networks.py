@@ -12,7 +12,7 @@ import keras
 import numpy as np
 import pandas as pd
 import pytest
-from conftest import jpeg, record
+from conftest import jpeg, part, record
 
 from postergenre import (
     __main__,
@@ -20,6 +20,7 @@ from postergenre import (
     batches,
     classifier,
     corpus,
+    films,
     layers,
     metrics,
     paths,
@@ -54,13 +55,14 @@ def trained(
     training.seeded(1)
     model = architectures.custom_cnn(SIZE, 2, width=8)
     made = []
+    learned = part("train", truth, ROWS)
 
     def epoch_of(epoch: int) -> Any:
         if stop_after is not None and epoch == stop_after:
             raise KeyboardInterrupt
         made.append(epoch)
         return batches.epoch_of(
-            ROWS,
+            learned,
             lambda at: [posters[at]],
             truth,
             batch_size=16,
@@ -71,8 +73,8 @@ def trained(
 
     stamp = {"films": 128} | how
     history = training.fit(
-        model, epoch_of, (posters[held], truth[held]),
-        loss=training.balanced_crossentropy(truth[ROWS]), epochs=epochs, steps=6,
+        model, epoch_of, (part("validation", truth, held), lambda at: posters[at]),
+        loss=training.balanced_crossentropy(learned), epochs=epochs, steps=6,
         learning_rate=0.01, folder=folder, stamp=stamp,
     )  # fmt: skip
     return model, history, made
@@ -127,6 +129,7 @@ def test_a_training_begins_anew_when_the_validation_films_are_others(tmp_path: P
 def test_an_epoch_sees_every_training_film_once_in_an_order_of_its_own() -> None:
     posters, truth = patches()
     truth = np.arange(128)[:, None] < np.array([64, 32])
+    learned = part("train", truth, ROWS)
     seen = {}
     for epoch in (0, 1):
         rows: list[int] = []
@@ -135,7 +138,7 @@ def test_an_epoch_sees_every_training_film_once_in_an_order_of_its_own() -> None
             rows.extend(at.tolist())
             return [posters[at]]
 
-        data = batches.epoch_of(ROWS, read, truth, batch_size=40, seed=1, epoch=epoch)
+        data = batches.epoch_of(learned, read, truth, batch_size=40, seed=1, epoch=epoch)
         sizes = [len(x) for x, _ in data]
         assert sizes == [40, 40, 16]
         seen[epoch] = rows[1:]  # the first call asks for the shape
@@ -145,8 +148,9 @@ def test_an_epoch_sees_every_training_film_once_in_an_order_of_its_own() -> None
 
 def test_augmented_posters_are_posters_still_and_differ() -> None:
     posters, truth = patches()
+    learned = part("train", truth, ROWS)
     data = batches.epoch_of(
-        ROWS, lambda at: [posters[at]], truth, batch_size=96, seed=1, epoch=0, augmented=True
+        learned, lambda at: [posters[at]], truth, batch_size=96, seed=1, epoch=0, augmented=True
     )
     ((seen, _),) = [(x.numpy(), y.numpy()) for x, y in data]
     assert seen.shape == (96, *SIZE, 3)
@@ -158,14 +162,14 @@ def test_augmented_posters_are_posters_still_and_differ() -> None:
 
 def test_posters_are_decoded_once_and_again_when_they_change(run: str) -> None:
     rows = corpus.collect(run, [(record(n), jpeg(n), None) for n in range(3)])
-    films = corpus.finish(run, rows, {"source": "x"})
-    first = batches.images(run, films, (30, 20))
+    table = corpus.finish(run, rows, {"source": "x"})
+    first = batches.images(run, table, (30, 20))
     assert first.shape == (3, 30, 20, 3)
     path = paths.run_directory(run) / "cache" / "posters_30x20.npy"
     stamp = path.stat().st_mtime_ns
-    batches.images(run, films, (30, 20))
+    batches.images(run, table, (30, 20))
     assert path.stat().st_mtime_ns == stamp
-    assert len(batches.images(run, films.iloc[:2], (30, 20))) == 2
+    assert len(batches.images(run, table.iloc[:2], (30, 20))) == 2
 
 
 def test_head_tail_and_whole_vgg16_share_their_weights(borrowed: keras.Model) -> None:
@@ -247,7 +251,7 @@ def test_frozen_outputs_are_computed_once_and_resume(tmp_path: Path, borrowed: k
 def test_the_loss_weighs_a_rare_genre_more() -> None:
     truth = np.zeros((100, 2), dtype=bool)
     truth[:50, 0] = truth[:4, 1] = True
-    loss = training.balanced_crossentropy(truth)
+    loss = training.balanced_crossentropy(part("train", truth))
     missed = np.array([[0.1, 0.5]], dtype=np.float32), np.array([[0.5, 0.1]], dtype=np.float32)
     common, rare = (
         float(np.asarray(loss(np.array([[1.0, 0.0]]) if k == 0 else np.array([[0.0, 1.0]]), m))[0])
@@ -340,12 +344,12 @@ def test_activations_have_the_shape_of_their_layer(network: keras.Model) -> None
 def save(network: keras.Model, folder: Path, card: dict[str, Any] | None = None) -> None:
     """Write the bundle of a network that tells two kinds of patches apart."""
     posters, truth = patches(60, seed=9)
-    films = pd.DataFrame({"split": ["train", "validation", "test"] * 20})
-    films["major"] = np.array(["Red", "Blue"])[truth.argmax(axis=1)]
-    films["balanced"] = films["split"] == "test"
+    table = pd.DataFrame({"split": ["train", "validation", "test"] * 20})
+    table["major"] = np.array(["Red", "Blue"])[truth.argmax(axis=1)]
+    table["balanced"] = table["split"] == "test"
     scores = network.predict(posters, verbose=0)
     genres = ["Red", "Blue"]
-    result = metrics.evaluate(films, truth, scores, genres, genres, repeats=2)
+    result = metrics.evaluate(table, truth, scores, genres, genres, repeats=2)
     classifier.save(
         folder,
         network,
@@ -353,7 +357,7 @@ def save(network: keras.Model, folder: Path, card: dict[str, Any] | None = None)
         vocabulary=genres,
         majors=genres,
         card=card or {"network": "patches"},
-        check=(posters, truth),
+        check=(films.Part(table, truth, "validation"), posters),
     )
 
 
@@ -493,9 +497,9 @@ def test_the_command_line_reads_files_and_folders_and_reports_what_it_cannot_rea
 def test_vgg16_ships_as_what_training_has_changed_of_it(tmp_path: Path) -> None:
     weights = "weights/vgg16_imagenet_notop_fp16.h5"
     network = architectures.vgg16(SIZE, 2, weights=weights, hidden=16)
-    posters, _ = patches(60, seed=9)
+    posters, truth = patches(60, seed=9)
     features, _ = architectures.frozen(network).predict(posters, verbose=0)
-    architectures.standardise(network, features)
+    architectures.standardise(network, part("train", truth), features)
     kernel = network.get_layer("block5_conv2").kernel
     kernel.assign(kernel * 1.1)
     card = {"network": "vgg16", "weights": weights, "size": list(SIZE)}
@@ -516,10 +520,10 @@ def test_vgg16_answers_in_8_bits_though_its_features_differ_in_scale(tmp_path: P
     network = architectures.vgg16(
         SIZE, 2, weights="weights/vgg16_imagenet_notop_fp16.h5", hidden=16
     )
-    posters, _ = patches(60, seed=9)
+    posters, truth = patches(60, seed=9)
     features, _ = architectures.frozen(network).predict(posters, verbose=0)
     assert features.std(axis=0).max() > 1000 * np.quantile(features.std(axis=0), 0.2)
-    architectures.standardise(network, features)
+    architectures.standardise(network, part("train", truth), features)
     save(network, tmp_path)
     forms = paths.read_json(tmp_path / "bundle.json")["forms"]
     assert forms["int8"]["largest_difference"] < 0.25  # 0.5 where standardisation is folded in
