@@ -37,8 +37,8 @@ VARIANTS: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("run")
-    parser.add_argument("--films", type=int, default=8000)
-    parser.add_argument("--epochs", type=int, default=5)
+    parser.add_argument("--films", type=int, default=6000)
+    parser.add_argument("--epochs", type=int, default=4)
     parser.add_argument("--seeds", type=int, nargs="+", default=[1, 2])
     parser.add_argument("--only", nargs="*", default=list(VARIANTS))
     parser.add_argument("--keep", type=Path, default=paths.run_directory("runs/ablation"))

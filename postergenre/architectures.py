@@ -181,11 +181,10 @@ def _after_features(model: keras.Model, x: keras.KerasTensor) -> keras.KerasTens
     return x
 
 
-def frozen(model: keras.Model) -> keras.Model:
-    """Return the part of `vgg16` that is computed once: pooled features, and block 4's output."""
-    return keras.Model(
-        model.input, [model.get_layer("features").output, model.get_layer("block4_pool").output]
-    )
+def frozen(model: keras.Model, *, middle: bool = True) -> keras.Model:
+    """Return the part of `vgg16` that is computed once: pooled features, and block 4's output (`middle`)."""
+    names = ["features", "block4_pool"][: 1 + middle]
+    return keras.Model(model.input, [model.get_layer(name).output for name in names])
 
 
 def standardise(model: keras.Model, train: Part, features: NDArray[np.floating]) -> None:

@@ -70,7 +70,7 @@ def population(
     kept = kept.assign(genres=[[g for g in row if g in words] for row in kept["genres"]])
     kept = kept[kept["genres"].str.len() > 0].reset_index(drop=True)
     funnel["with a genre of the vocabulary"] = len(kept)
-    kept["major"] = [_major(row, majors) for row in kept.to_dict("records")]
+    kept["major"] = one_major(kept, majors)
     funnel["with one agreed major genre"] = int(kept["major"].notna().sum())
     return kept, pd.Series(funnel, name="films")
 
@@ -79,9 +79,15 @@ def _counts(films: pd.Series) -> str:
     return ", ".join(f"{genre} {count}" for genre, count in films.items()) or "none"
 
 
+def one_major(films: pd.DataFrame, majors: Sequence[str]) -> list[str | None]:
+    """Return each film's one major genre, or None: it has none, several, or the sources disagree."""
+    return [_major(row, majors) for row in films.to_dict("records")]
+
+
 def _major(film: dict[Any, Any], majors: Sequence[str]) -> str | None:
     found = genres.major(film["genres"], majors)
-    said = [film[name] for name in ("tmdb_genres", "imdb_genres") if film[name]]
+    told = [film[name] for name in ("tmdb_genres", "imdb_genres")]
+    said = [words for words in told if words is not None and len(words)]
     agreed = all(genres.major(genres.common(words), majors) == found for words in said)
     return found if agreed else None
 

@@ -89,7 +89,7 @@ def fit(
     for epoch in bar:
         started = time.perf_counter()
         for layer in model.layers:
-            if isinstance(layer, keras.layers.Dropout):
+            if isinstance(layer, keras.layers.Dropout) and layer.rate:
                 # Checkpoints do not hold the state of dropout's dice: each epoch begins with its own.
                 layer.seed_generator.state.assign([epoch, 0])
         trained = model.fit(epoch_of(epoch), shuffle=False, verbose=0)

@@ -49,11 +49,12 @@ def trained(
     epochs: int = 3,
     stop_after: int | None = None,
     held: slice = slice(96, None),
+    dropout: float = 0.4,
     **how: Any,
 ) -> Any:
     posters, truth = patches()
     training.seeded(1)
-    model = architectures.custom_cnn(SIZE, 2, width=8)
+    model = architectures.custom_cnn(SIZE, 2, width=8, dropout=dropout)
     made = []
     learned = part("train", truth, ROWS)
 
@@ -115,6 +116,10 @@ def test_a_stopped_training_ends_as_an_unbroken_one(tmp_path: Path) -> None:
         np.testing.assert_array_equal(one, other)
 
 
+def test_a_network_without_dropout_trains_as_well(tmp_path: Path) -> None:
+    assert trained(tmp_path, epochs=1, dropout=0.0)[2] == [0]
+
+
 def test_a_finished_training_is_not_repeated_but_another_one_begins_anew(tmp_path: Path) -> None:
     trained(tmp_path)
     assert trained(tmp_path)[2] == []
@@ -124,6 +129,29 @@ def test_a_finished_training_is_not_repeated_but_another_one_begins_anew(tmp_pat
 def test_a_training_begins_anew_when_the_validation_films_are_others(tmp_path: Path) -> None:
     trained(tmp_path)
     assert trained(tmp_path, held=slice(64, 96))[2] == [0, 1, 2]
+
+
+def test_training_runs_and_resumes_under_a_strategy_of_two_devices(tmp_path: Path) -> None:
+    code = (
+        "import sys, numpy as np, tensorflow as tf; from pathlib import Path\n"
+        "cpu, two = tf.config.list_physical_devices('CPU')[0], [tf.config.LogicalDeviceConfiguration()] * 2\n"
+        "tf.config.set_logical_device_configuration(cpu, two)\n"
+        "sys.path.insert(0, 'tests'); from test_networks import trained\n"
+        "strategy = tf.distribute.MirroredStrategy(['CPU:0', 'CPU:1'])\n"
+        "with strategy.scope():\n"
+        "    model, history, made = trained(Path(sys.argv[1]))\n"
+        "    again, told, none = trained(Path(sys.argv[1]))\n"
+        "same = [np.array_equal(*w) for w in zip(model.get_weights(), again.get_weights())]\n"
+        "print(strategy.num_replicas_in_sync, made, none, all(same), told['validation_auroc'].max() > 0.95)"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code, str(tmp_path)],
+        capture_output=True,
+        text=True,
+        cwd=paths.project(),
+        check=False,
+    )
+    assert done.stdout.strip() == "2 [0, 1, 2] [] True True", done.stderr[-2000:]
 
 
 def test_an_epoch_sees_every_training_film_once_in_an_order_of_its_own() -> None:
