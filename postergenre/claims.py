@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from postergenre import paths
 from postergenre.demo import studio
-from postergenre.metrics import NAMES, Evaluation, MajorReading
+from postergenre.metrics import NAMES, Evaluation
 from postergenre.reading import confidence, major_choice
 
 CLAIMED = 0.85  # "85 % accuracy on major genres"
@@ -229,29 +229,6 @@ def ceiling_sentence(results: Mapping[str, Evaluation], answer: str) -> str:
         f"The best possible reader of these drawn posters would reach {value['best possible']:.3f}; "
         f"{_named(answer, inside=True)} has covered {share:.0%} of the way there from chance."
     )
-
-
-def questions(
-    asked: Mapping[str, Mapping[str, MajorReading]], networks: Sequence[str]
-) -> pd.DataFrame:
-    """Return a row for each question (a set of major genres) and network: how often it is right, how sure."""
-    rows = {}
-    for kind, readings in asked.items():
-        for name in networks:
-            top, passing = (
-                readings[name].table.loc["balanced_top1"],
-                readings[name].passing["value"],
-            )
-            rows[kind, name] = {
-                "films": len(readings[name].coverage),
-                "balanced top-1": top["value"],
-                "low": top["low"],
-                "high": top["high"],
-                "blind choice": top["base"],
-                "answered at 85 %": passing["share"],
-                "right of these": passing["right"],
-            }
-    return pd.DataFrame(rows).T.astype({"films": int})
 
 
 def headline(results: Mapping[str, Evaluation]) -> dict[str, list[object]]:
