@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from postergenre import paths
 from postergenre.errors import StudyError
+from postergenre.films import Part, of
 
 BLOCKS = (2, 3, 4, 5)  # the blocks of VGG16 whose outputs are pooled for the head
 # Standard deviations at which a feature is cut off. The cut also keeps LiteRT from folding the
@@ -20,25 +21,35 @@ PRECISIONS = ("float32", "mixed_bfloat16")  # half precision would need its loss
 
 
 def custom_cnn(
-    size: tuple[int, int], genres: int, *, width: int = 24, dropout: float = 0.4
+    size: tuple[int, int],
+    genres: int,
+    *,
+    width: int = 24,
+    dropout: float = 0.4,
+    kernel: int = 5,
+    fields: tuple[int, int] = (3, 1),
+    peak: bool = True,
 ) -> keras.Model:
     """Build the network made for posters: five convolutions, then one pooling a third of the frame.
 
-    `size` is (height, width) in pixels; `width` the number of channels of the first convolution.
+    `size` is (height, width) in pixels; `width` and `kernel` are the number of channels and the size
+    of the first convolution, `fields` the rows and columns of the frame that are pooled apart.
     """
     posters = keras.Input((*size, 3), name="posters")
     x = layers.Rescaling(1 / 127.5, offset=-1, name="rescale")(posters)
     # A wide first kernel with stride 2: flat grounds and large letters need no fine grid.
-    x = _convolution(x, width, kernel=5, strides=2, name="conv1")
+    x = _convolution(x, width, kernel=kernel, strides=2, name="conv1")
     for number, channels in enumerate((2 * width, 4 * width, 6 * width, 8 * width), start=2):
         x = _convolution(x, channels, name=f"conv{number}")
         if number < 5:
             x = layers.MaxPooling2D(name=f"pool{number}")(x)
     # Posters are read from top to bottom: head, middle and foot are pooled apart, so that a title
     # at the foot differs from one at the head; left and right are pooled together.
-    bands = layers.AveragePooling2D((x.shape[1] // 3, x.shape[2]), name="thirds")(x)
-    peak = layers.GlobalMaxPooling2D(name="peak")(x)
-    x = layers.Concatenate(name="features")([layers.Flatten()(bands), peak])
+    part = (x.shape[1] // fields[0], x.shape[2] // fields[1])
+    seen = [layers.Flatten()(layers.AveragePooling2D(part, name="thirds")(x))]
+    if peak:
+        seen.append(layers.GlobalMaxPooling2D(name="peak")(x))
+    x = layers.Concatenate(name="features")(seen)
     x = layers.Dropout(dropout, name="dropout")(x)
     return keras.Model(posters, _genres(x, genres), name="custom_cnn")
 
@@ -170,15 +181,15 @@ def _after_features(model: keras.Model, x: keras.KerasTensor) -> keras.KerasTens
     return x
 
 
-def frozen(model: keras.Model) -> keras.Model:
-    """Return the part of `vgg16` that is computed once: pooled features, and block 4's output."""
-    return keras.Model(
-        model.input, [model.get_layer("features").output, model.get_layer("block4_pool").output]
-    )
+def frozen(model: keras.Model, *, middle: bool = True) -> keras.Model:
+    """Return the part of `vgg16` that is computed once: pooled features, and block 4's output (`middle`)."""
+    names = ["features", "block4_pool"][: 1 + middle]
+    return keras.Model(model.input, [model.get_layer(name).output for name in names])
 
 
-def standardise(model: keras.Model, features: NDArray[np.floating]) -> None:
-    """Set the head's input scale from the training films' features (films, channels)."""
+def standardise(model: keras.Model, train: Part, features: NDArray[np.floating]) -> None:
+    """Set the head's input scale from the training films' features, of all films' (films, channels)."""
+    features = features[of("train", train).rows]
     layer = model.get_layer("standardise")
     layer.moving_mean.assign(features.mean(axis=0))
     layer.moving_variance.assign(features.var(axis=0))

@@ -10,17 +10,18 @@ from sklearn.multiclass import OneVsRestClassifier
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
+from postergenre.films import Part, of
 
-def frequencies(truth: NDArray[np.bool_], train: NDArray[np.bool_]) -> NDArray[np.float64]:
+
+def frequencies(train: Part, films: int) -> NDArray[np.float64]:
     """Return the training films' genre frequencies as every film's scores (films, genres)."""
-    return np.tile(truth[train].mean(axis=0), (len(truth), 1))
+    return np.tile(of("train", train).truth.mean(axis=0), (films, 1))
 
 
-def most_frequent(truth: NDArray[np.bool_], train: NDArray[np.bool_]) -> NDArray[np.float64]:
+def most_frequent(train: Part, films: int) -> NDArray[np.float64]:
     """Return scores that name the training films' most frequent genre, and nothing else."""
-    scores = np.zeros(truth.shape)
-    scores[:, int(truth[train].sum(axis=0).argmax())] = 1.0
-    return scores
+    counts = of("train", train).truth.sum(axis=0)
+    return np.tile(np.arange(len(counts)) == counts.argmax(), (films, 1)).astype(float)
 
 
 def decades(years: pd.Series) -> NDArray[np.float64]:
@@ -53,23 +54,24 @@ def _tiles(values: NDArray[np.float32]) -> NDArray[np.float32]:
 
 def linear(
     features: NDArray[np.floating],
-    truth: NDArray[np.bool_],
-    train: NDArray[np.bool_],
-    validation: NDArray[np.bool_],
+    train: Part,
+    validation: Part,
     *,
     strengths: Sequence[float] = (0.001, 0.01, 0.1),
 ) -> NDArray[np.float64]:
-    """Return scores (films, genres) of one logistic regression a genre on these features.
+    """Return scores (films, genres) of one logistic regression a genre on all films' features.
 
     Its regularisation is the one of `strengths` with the lowest log loss on validation films.
     """
-    best, chosen = np.inf, np.empty(truth.shape)
+    learned, asked = of("train", train), of("validation", validation)
+    best, chosen = np.inf, np.empty((len(features), learned.truth.shape[1]))
     for strength in strengths:
         one = LogisticRegression(C=strength, max_iter=500)
         model = make_pipeline(StandardScaler(), OneVsRestClassifier(one))
-        model.fit(features[train], truth[train].astype(int))
+        model.fit(features[learned.rows], learned.truth.astype(int))
         scores = np.clip(model.predict_proba(features), 1e-6, 1 - 1e-6)
-        right = np.where(truth, scores, 1 - scores)[validation]
+        given = scores[asked.rows]
+        right = np.where(asked.truth, given, 1 - given)
         loss = -float(np.log(right).mean())
         if loss < best:
             best, chosen = loss, scores

@@ -15,6 +15,7 @@ from tqdm import tqdm
 
 from postergenre import paths
 from postergenre.errors import SourceError
+from postergenre.films import Part, of
 from postergenre.pictures import Size, resize
 
 
@@ -58,9 +59,9 @@ def _decode(folder: Path, films: pd.DataFrame, size: Size, path: Path) -> None:
 
 
 def epoch_of(
-    rows: NDArray[np.int64],
+    train: Part,
     read: Callable[[NDArray[np.int64]], list[NDArray[np.generic]]],
-    truth: NDArray[np.bool_],
+    truth: NDArray[np.generic],
     *,
     batch_size: int,
     seed: int,
@@ -69,9 +70,10 @@ def epoch_of(
 ) -> tf.data.Dataset:
     """Return one epoch of training batches: inputs and (batch, genres) truth, in an order fixed by seed and epoch.
 
-    `rows` are positions of training films; `read(positions)` returns the network's inputs for them,
-    one array an input. With `augmented`, the first input is posters: flipped, shifted, relit.
+    `read(positions)` returns the network's inputs for some films, one array an input; truth is all
+    films', (films, genres). With `augmented`, the first input is posters: flipped, shifted, relit.
     """
+    rows = of("train", train).rows
     order = np.random.default_rng([seed, epoch]).permutation(rows)
     sample = read(order[:1])
     kinds = [tf.as_dtype(part.dtype) for part in sample]

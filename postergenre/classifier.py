@@ -22,6 +22,7 @@ from postergenre.errors import MissingStep, StudyError
 if TYPE_CHECKING:
     import keras
 
+    from postergenre.films import Part
     from postergenre.metrics import Evaluation
 
 Posters = NDArray[np.uint8]  # (posters, height, width, 3)
@@ -309,13 +310,13 @@ def save(
     vocabulary: Sequence[str],
     majors: Sequence[str],
     card: Mapping[str, Any],
-    check: tuple[Posters, NDArray[np.bool_]],
+    check: tuple["Part", Posters],
 ) -> None:
     """Write a bundle: the network for Keras and for LiteRT, and `bundle.json`.
 
-    `result` gives calibration, thresholds, the cut of confidence and its deciles. `check` holds
-    validation posters (films, height, width, 3) and their truth, on which the forms are compared:
-    the fastest whose scores all lie within 0.05 of Keras's serves.
+    `result` gives calibration, thresholds, the cut of confidence and its deciles. `check` holds the
+    validation films and all films' posters (films, height, width, 3): there the forms are compared,
+    and the fastest whose scores all lie within 0.05 of Keras's serves.
     """
     folder.mkdir(parents=True, exist_ok=True)
     bare = type(model)(model.inputs, model.outputs, name=model.name)  # without an optimiser
@@ -380,17 +381,19 @@ def ship(folder: Path, target: Path) -> None:
 
 
 def compare(
-    folder: Path, model: "keras.Model", check: tuple[Posters, NDArray[np.bool_]]
+    folder: Path, model: "keras.Model", check: tuple["Part", Posters]
 ) -> dict[str, dict[str, float]]:
     """Return for each form of a bundle its distance from Keras's scores, macro AUROC, size and time.
 
     The time is the median of one poster after another, in milliseconds; Keras's is that of its
     compiled graph, without `predict`'s own.
     """
+    from postergenre.films import of
     from postergenre.metrics import multilabel
     from postergenre.training import milliseconds_per_poster
 
-    posters, truth = check[0][:CHECKED], check[1][:CHECKED]
+    held = of("validation", check[0])
+    posters, truth = check[1][held.rows[:CHECKED]], held.truth[:CHECKED]
     networks: dict[str, Any] = {"keras": _Keras(model)}
     networks |= {form: _Lite(folder / FORMATS[form]) for form in ("float", "int8")}
     expected, table = networks["keras"](posters), {}

@@ -70,7 +70,7 @@ def population(
     kept = kept.assign(genres=[[g for g in row if g in words] for row in kept["genres"]])
     kept = kept[kept["genres"].str.len() > 0].reset_index(drop=True)
     funnel["with a genre of the vocabulary"] = len(kept)
-    kept["major"] = [_major(row, majors) for row in kept.to_dict("records")]
+    kept["major"] = one_major(kept, majors)
     funnel["with one agreed major genre"] = int(kept["major"].notna().sum())
     return kept, pd.Series(funnel, name="films")
 
@@ -79,9 +79,15 @@ def _counts(films: pd.Series) -> str:
     return ", ".join(f"{genre} {count}" for genre, count in films.items()) or "none"
 
 
+def one_major(films: pd.DataFrame, majors: Sequence[str]) -> list[str | None]:
+    """Return each film's one major genre, or None: it has none, several, or the sources disagree."""
+    return [_major(row, majors) for row in films.to_dict("records")]
+
+
 def _major(film: dict[Any, Any], majors: Sequence[str]) -> str | None:
     found = genres.major(film["genres"], majors)
-    said = [film[name] for name in ("tmdb_genres", "imdb_genres") if film[name]]
+    told = [film[name] for name in ("tmdb_genres", "imdb_genres")]
+    said = [words for words in told if words is not None and len(words)]
     agreed = all(genres.major(genres.common(words), majors) == found for words in said)
     return found if agreed else None
 
@@ -209,6 +215,39 @@ def truth(lists: Collection[Collection[str]], vocabulary: Sequence[str]) -> NDAr
     """Return (films, genres) booleans in the order of the vocabulary."""
     binarizer = MultiLabelBinarizer(classes=list(vocabulary))
     return np.asarray(binarizer.fit_transform(lists), dtype=bool)
+
+
+class Part:
+    """The films of one part of the split: where they stand, and their truth; `among` leaves some out.
+
+    What learns takes training films, what chooses takes validation films, and both take them as a
+    `Part`, whose films the population's own `split` names: test films can be handed to neither.
+    """
+
+    def __init__(
+        self,
+        films: pd.DataFrame,
+        truth: NDArray[np.bool_],
+        side: str,
+        *,
+        among: NDArray[np.bool_] | None = None,
+    ) -> None:
+        at = (films["split"] == side).to_numpy()
+        self.side = side
+        self.rows = np.flatnonzero(at if among is None else at & among)
+        self.truth = truth[self.rows]
+
+
+def of(side: str, part: Part) -> Part:
+    """Return the part, or refuse it when its films are not of this side of the split."""
+    came = f"films of the {part.side} part" if isinstance(part, Part) else type(part).__name__
+    if not isinstance(part, Part) or part.side != side:
+        raise ValueError(
+            f"Expected films of the {side} part, {came} came. Networks learn from training films, "
+            "validation films make every choice, and test films are for the final measure alone: "
+            f'pass films.Part(population, truth, "{side}").'
+        )
+    return part
 
 
 def load(run: str | Path) -> tuple[pd.DataFrame, list[str], list[str]]:

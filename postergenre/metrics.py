@@ -19,6 +19,7 @@ from sklearn.metrics import (
     roc_auc_score,
 )
 
+from postergenre.films import Part, of
 from postergenre.reading import Scores, calibrate, confidence, logit, major_choice
 
 Truth = NDArray[np.bool_]
@@ -41,14 +42,26 @@ NAMES = {
 }
 
 
-def thresholds(truth: Truth, scores: Scores) -> NDArray[np.float64]:
-    """Return for each genre the threshold with the highest F1 on these (validation) films."""
-    return np.array([_best_cut(t, s) for t, s in zip(truth.T, scores.T, strict=True)])
+def thresholds(validation: Part, scores: Scores) -> NDArray[np.float64]:
+    """Return for each genre the threshold with the highest F1 on validation films.
+
+    Here and in whatever else chooses, scores are all films', (films, genres) in the population's order.
+    """
+    truth, given = of("validation", validation).truth, scores[validation.rows]
+    return np.array([_best_cut(t, s) for t, s in zip(truth.T, given.T, strict=True)])
 
 
-def one_threshold(truth: Truth, chances: Scores) -> float:
-    """Return the one threshold for all genres with the highest micro F1 on these (validation) films."""
-    return _best_cut(truth.ravel(), chances.ravel())
+def one_threshold(validation: Part, chances: Scores) -> float:
+    """Return the one threshold for all genres with the highest micro F1 on validation films."""
+    truth = of("validation", validation).truth
+    return _best_cut(truth.ravel(), chances[validation.rows].ravel())
+
+
+def best(validation: Part, scores: Mapping[str, Scores]) -> str:
+    """Return the name of the scores with the highest mAP on validation films."""
+    truth, at = of("validation", validation).truth, validation.rows
+    half = np.full(truth.shape[1], 0.5)
+    return max(scores, key=lambda name: multilabel(truth, scores[name][at], half)["map"])
 
 
 def _best_cut(expected: NDArray[np.bool_], given: Scores) -> float:
@@ -222,12 +235,22 @@ def coverage(right: NDArray[np.bool_], confidence: Scores) -> pd.DataFrame:
     )
 
 
-def sure_enough(curve: pd.DataFrame, accuracy: float, *, at_least: int = 20) -> float:
-    """Return the lowest confidence above which these (validation) films are answered this accurately.
+def sure_enough(
+    validation: Part,
+    right: NDArray[np.bool_],
+    sure: Scores,
+    accuracy: float,
+    *,
+    at_least: int = 20,
+) -> float:
+    """Return the lowest confidence above which validation films are answered this accurately.
 
-    A cut that fewer than `at_least` films pass does not count, so few can be right by luck; without
-    one, no confidence is enough, and infinity is returned.
+    For all films, `right` says whether the answer is, and `sure` how confident it is. A cut that
+    fewer than `at_least` films pass does not count, so few can be right by luck; without one, no
+    confidence is enough, and infinity is returned.
     """
+    at = of("validation", validation).rows
+    curve = coverage(right[at], sure[at])
     enough = curve[(curve["accuracy"] >= accuracy) & (curve.index + 1 >= at_least)]
     return float(enough["confidence"].min()) if len(enough) else float("inf")
 
@@ -239,10 +262,10 @@ def answered(curve: pd.DataFrame, cut: float) -> dict[str, float]:
     return {"share": share, "right": float(passed["accuracy"].iloc[-1]) if len(passed) else 0.0}
 
 
-def fit_calibration(truth: Truth, scores: Scores) -> NDArray[np.float64]:
+def fit_calibration(validation: Part, scores: Scores) -> NDArray[np.float64]:
     """Return (genres, 2) slope and intercept of Platt's scaling, fitted on validation films."""
-    lines = []
-    for expected, given in zip(truth.T, logit(scores).T, strict=True):
+    truth, lines = of("validation", validation).truth, []
+    for expected, given in zip(truth.T, logit(scores[validation.rows]).T, strict=True):
         if np.ptp(given) == 0:  # a constant answer is a chance already
             lines.append((1.0, 0.0))
             continue
@@ -409,23 +432,22 @@ def evaluate(
     thresholds that are chosen on validation films as the network's are, and for hit@3 the three
     genres of which the training films most often carry one.
     """
-    side = films["split"].to_numpy()
-    chosen, held = side == "validation", side == "test"
-    frequencies = np.broadcast_to(truth[side == "train"].mean(axis=0), truth.shape)
+    train, chosen = Part(films, truth, "train"), Part(films, truth, "validation")
+    held = (films["split"] == "test").to_numpy()
+    frequencies = np.broadcast_to(train.truth.mean(axis=0), truth.shape)
     plain = np.tile([1.0, 0.0], (truth.shape[1], 1))
-    lines = plain if fixed else fit_calibration(truth[chosen], scores[chosen])
+    lines = plain if fixed else fit_calibration(chosen, scores)
     chances = np.asarray(scores, dtype=np.float64) if fixed else calibrate(scores, lines)
     cuts, together = np.full(truth.shape[1], 0.5), 0.5
     if not fixed:
-        cuts = thresholds(truth[chosen], chances[chosen])
-        together = one_threshold(truth[chosen], chances[chosen])
+        cuts, together = thresholds(chosen, chances), one_threshold(chosen, chances)
     constant = multilabel(
         truth[held],
         frequencies[held],
-        thresholds(truth[chosen], frequencies[chosen]),
-        one_threshold(truth[chosen], frequencies[chosen]),
+        thresholds(chosen, frequencies),
+        one_threshold(chosen, frequencies),
     )
-    three = _three_most(truth[side == "train"])
+    three = _three_most(train.truth)
     constant["hit_at_3"] = float(truth[held][:, three].any(axis=1).mean())
     table = report(
         lambda rows: multilabel(truth[held][rows], chances[held][rows], cuts, together),
@@ -477,7 +499,7 @@ def major_reading(
     """
     side = films["split"].to_numpy()
     major = films["major"].isin(list(majors)).to_numpy()
-    asked, chosen = major & (side == "test"), major & (side == "validation")
+    asked, chosen = major & (side == "test"), Part(films, truth, "validation", among=major)
     even = major & films["balanced"].to_numpy()
     expected = films["major"].to_numpy(dtype=str)
     frequencies = truth[side == "train"].mean(axis=0).clip(1e-6)
@@ -487,7 +509,7 @@ def major_reading(
     level = major_report(expected[asked], lifted[asked], repeats=repeats, seed=seed)
     even_table = major_report(expected[even], lifted[even], repeats=repeats, seed=seed)
     right, sure = answer == expected, confidence(chances, vocabulary, majors)
-    cut = sure_enough(coverage(right[chosen], sure[chosen]), SURE)
+    cut = sure_enough(chosen, right, sure, SURE)
     curve = coverage(right[asked], sure[asked])
     reached = resample(
         lambda rows: answered(coverage(right[asked][rows], sure[asked][rows]), cut),

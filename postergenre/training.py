@@ -17,6 +17,7 @@ from sklearn.metrics import average_precision_score, roc_auc_score
 from tqdm import tqdm
 
 from postergenre import paths
+from postergenre.films import Part, of
 
 Loss = Callable[[Any, Any], Any]
 HISTORY = ["epoch", "loss", "validation_loss", "validation_auroc", "validation_map", "seconds"]
@@ -28,13 +29,13 @@ def seeded(seed: int) -> None:
     tf.config.experimental.enable_op_determinism()
 
 
-def balanced_crossentropy(truth: NDArray[np.bool_]) -> Loss:
+def balanced_crossentropy(train: Part) -> Loss:
     """Return binary cross-entropy in which a rare genre's films weigh more.
 
     A positive weighs the square root of (films without) / (films with the genre), between 1 and 8,
-    counted over the training films' truth (films, genres).
+    counted over the training films.
     """
-    share = truth.mean(axis=0).clip(1e-6, 1 - 1e-6)
+    share = of("train", train).truth.mean(axis=0).clip(1e-6, 1 - 1e-6)
     weight = ops.convert_to_tensor(np.sqrt((1 - share) / share).clip(1, 8), dtype="float32")
 
     def loss(expected: Any, scores: Any) -> Any:
@@ -48,7 +49,7 @@ def balanced_crossentropy(truth: NDArray[np.bool_]) -> Loss:
 def fit(
     model: keras.Model,
     epoch_of: Callable[[int], tf.data.Dataset],
-    validation: tuple[Any, NDArray[np.bool_]],
+    validation: tuple[Part, Callable[[NDArray[np.int64]], Any]],
     *,
     loss: Loss,
     epochs: int,
@@ -63,10 +64,12 @@ def fit(
     """Train, leave the network with the weights of its best epoch, and return the history.
 
     Best is the highest macro average precision on the validation films, and above `start`, which
-    the network has before. `epoch_of(epoch)` gives an epoch's batches, `steps` is their number.
+    the network has before. `validation` are these films, and what reads the network's inputs for
+    some positions. `epoch_of(epoch)` gives an epoch's batches, `steps` is their number.
     Checkpoints go to `folder`: a stopped training goes on from its last whole epoch, with the
     result of an unbroken one; one with another `stamp`, or other validation films, begins anew.
     """
+    truth, inputs = of("validation", validation[0]).truth, validation[1](validation[0].rows)
     warm = min(steps, steps * epochs // 2)
     schedule = keras.optimizers.schedules.CosineDecay(
         0.0, max(steps * epochs - warm, 1), 0.02, warmup_target=learning_rate, warmup_steps=warm
@@ -77,7 +80,7 @@ def fit(
     optimizer.build(model.trainable_variables)
     folder.mkdir(parents=True, exist_ok=True)
     stamp = stamp | {"epochs": epochs, "steps": steps, "learning_rate": learning_rate}
-    stamp |= {"validation": sha256(np.packbits(validation[1]).tobytes()).hexdigest()[:16]}
+    stamp |= {"validation": sha256(np.packbits(truth).tobytes()).hexdigest()[:16]}
     best = folder / f"{name}_best.weights.h5"
     history = _resume(model, folder, name, stamp)
     if not history:
@@ -86,12 +89,12 @@ def fit(
     for epoch in bar:
         started = time.perf_counter()
         for layer in model.layers:
-            if isinstance(layer, keras.layers.Dropout):
+            if isinstance(layer, keras.layers.Dropout) and layer.rate:
                 # Checkpoints do not hold the state of dropout's dice: each epoch begins with its own.
                 layer.seed_generator.state.assign([epoch, 0])
         trained = model.fit(epoch_of(epoch), shuffle=False, verbose=0)
         row = {"epoch": epoch + 1, "loss": trained.history["loss"][0]}
-        row |= _measure(model, validation, loss) | {"seconds": time.perf_counter() - started}
+        row |= _measure(model, inputs, truth, loss) | {"seconds": time.perf_counter() - started}
         bar.set_postfix(loss=f"{row['loss']:.3f}", validation_map=f"{row['validation_map']:.3f}")
         if row["validation_map"] > max([start, *(past["validation_map"] for past in history)]):
             _save(model, best)
@@ -123,9 +126,8 @@ def _save(model: keras.Model, path: Path) -> None:
 
 
 def _measure(
-    model: keras.Model, validation: tuple[Any, NDArray[np.bool_]], loss: Loss
+    model: keras.Model, inputs: Any, truth: NDArray[np.bool_], loss: Loss
 ) -> dict[str, float]:
-    inputs, truth = validation
     scores = model.predict(inputs, batch_size=64, verbose=0)
     seen = truth.any(axis=0) & ~truth.all(axis=0)
     value = loss(ops.convert_to_tensor(truth.astype(np.float32)), ops.convert_to_tensor(scores))
@@ -162,7 +164,8 @@ def outputs_once(
     maps: list[NDArray[np.float16]] = [np.load(file, mmap_mode="r+") for file in files]
     starts = range(state["done"], len(posters), batch_size)
     for count, start in enumerate(tqdm(starts, desc="frozen features"), start=1):
-        outputs = network.predict_on_batch(np.asarray(posters[start : start + batch_size]))
+        seen = network.predict_on_batch(np.asarray(posters[start : start + batch_size]))
+        outputs = keras.tree.flatten(seen)
         for array, output in zip(maps, outputs, strict=True):
             array[start : start + batch_size] = np.minimum(output.astype(np.float32), 65504)
         if count % 20 == 0 or start + batch_size >= len(posters):

@@ -14,7 +14,7 @@ import pandas as pd
 import pytest
 from PIL import Image
 
-from postergenre import corpus
+from postergenre import corpus, films
 
 if TYPE_CHECKING:
     import keras
@@ -41,10 +41,17 @@ def record(number: int, **told: Any) -> dict[str, Any]:
     }
 
 
-def collected(run: str, films: Iterable[corpus.Triple]) -> pd.DataFrame:
+def collected(run: str, triples: Iterable[corpus.Triple]) -> pd.DataFrame:
     """Collect films into a run and return its journal."""
-    corpus.collect(run, films)
+    corpus.collect(run, triples)
     return corpus.journal(run)
+
+
+def part(side: str, truth: np.ndarray, rows: Any = slice(None)) -> films.Part:
+    """Return the films at `rows` as that part of a split in which all others are test films."""
+    split = np.full(len(truth), "test", dtype=object)
+    split[rows] = side
+    return films.Part(pd.DataFrame({"split": split}), truth, side)
 
 
 @pytest.fixture

@@ -1,16 +1,17 @@
 import numpy as np
 import pandas as pd
+from conftest import part
 from sklearn.metrics import roc_auc_score
 
 from postergenre import baselines
 
 TRUTH = np.array([[1, 0], [1, 1], [1, 0], [0, 1]], dtype=bool)
-TRAIN = np.array([True, True, True, False])
+TRAIN = part("train", TRUTH, slice(3))
 
 
 def test_constant_answers_come_from_training_films_alone() -> None:
-    assert baselines.frequencies(TRUTH, TRAIN).tolist() == [[1, 1 / 3]] * 4
-    assert baselines.most_frequent(TRUTH, TRAIN).tolist() == [[1, 0]] * 4
+    assert baselines.frequencies(TRAIN, 4).tolist() == [[1, 1 / 3]] * 4
+    assert baselines.most_frequent(TRAIN, 4).tolist() == [[1, 0]] * 4
 
 
 def test_a_missing_year_is_a_decade_of_its_own() -> None:
@@ -46,7 +47,8 @@ def test_a_linear_reading_finds_what_is_there_and_nothing_in_noise() -> None:
     features = rng.normal(size=(600, 5))
     features[:, 0] += 2 * truth[:, 0]
     side = np.arange(600)
-    scores = baselines.linear(features, truth, side < 300, (side >= 300) & (side < 400))
+    learned, asked = part("train", truth, side < 300), slice(300, 400)
+    scores = baselines.linear(features, learned, part("validation", truth, asked))
     held = side >= 400
     assert roc_auc_score(truth[held, 0], scores[held, 0]) > 0.85
     assert roc_auc_score(truth[held, 1], scores[held, 1]) < 0.65

@@ -1,6 +1,7 @@
 import numpy as np
 import pandas as pd
 import pytest
+from conftest import part
 from sklearn.metrics import cohen_kappa_score
 
 from postergenre import metrics, reading
@@ -67,7 +68,7 @@ def test_the_base_of_label_wise_accuracy_is_what_silence_scores() -> None:
 
 
 def test_the_threshold_is_the_best_one_on_the_given_films() -> None:
-    cuts = metrics.thresholds(TRUTH, SCORES)
+    cuts = metrics.thresholds(part("validation", TRUTH), SCORES)
     best = metrics.multilabel(TRUTH, SCORES, cuts)["macro_f1"]
     others = np.random.default_rng(0).random((300, 3))
     assert all(metrics.multilabel(TRUTH, SCORES, cut)["macro_f1"] <= best for cut in others)
@@ -125,7 +126,7 @@ def test_calibration_makes_chances_of_scores() -> None:
     chance = rng.random((4000, 2)) * 0.5
     truth = rng.random((4000, 2)) < chance
     overdone = 1 / (1 + np.exp(-(reading.logit(chance) * 2 + 2)))
-    lines = metrics.fit_calibration(truth[:2000], overdone[:2000])
+    lines = metrics.fit_calibration(part("validation", truth, slice(2000)), overdone)
     before = metrics.calibration_error(truth[2000:], overdone[2000:])
     after = metrics.calibration_error(truth[2000:], reading.calibrate(overdone[2000:], lines))
     assert before > 0.1
@@ -133,12 +134,16 @@ def test_calibration_makes_chances_of_scores() -> None:
 
 
 def test_coverage_is_counted_from_the_surest_film() -> None:
-    curve = metrics.coverage(np.array([True, False, True, True]), np.array([0.9, 0.1, 0.8, 0.7]))
+    right, sure = np.array([True, False, True, True]), np.array([0.9, 0.1, 0.8, 0.7])
+    chosen = part("validation", right[:, None])
+    curve = metrics.coverage(right, sure)
     assert curve["accuracy"].tolist() == [1, 1, 1, 0.75]
-    cut = metrics.sure_enough(curve, 0.9, at_least=1)
+    cut = metrics.sure_enough(chosen, right, sure, 0.9, at_least=1)
     assert cut == 0.7
     assert metrics.answered(curve, cut) == {"share": 0.75, "right": 1}
-    assert metrics.sure_enough(curve, 0.9) == np.inf  # fewer than twenty films prove nothing
+    assert (
+        metrics.sure_enough(chosen, right, sure, 0.9) == np.inf
+    )  # fewer than twenty films prove nothing
     assert metrics.answered(curve, np.inf) == {"share": 0, "right": 0}
 
 
@@ -150,7 +155,8 @@ def test_the_base_of_hit_at_3_is_the_triple_that_is_on_most_films() -> None:
 def test_a_constant_answer_is_not_calibrated() -> None:
     same = np.tile([0.2, 0.7], (6, 1))
     np.testing.assert_allclose(
-        reading.calibrate(same, metrics.fit_calibration(TRUTH[:, :2], same)), same
+        reading.calibrate(same, metrics.fit_calibration(part("validation", TRUTH[:, :2]), same)),
+        same,
     )
 
 

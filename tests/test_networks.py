@@ -12,7 +12,7 @@ import keras
 import numpy as np
 import pandas as pd
 import pytest
-from conftest import jpeg, record
+from conftest import jpeg, part, record
 from toys import ROWS, SIZE, patches, trained
 
 from postergenre import (
@@ -22,6 +22,7 @@ from postergenre import (
     batches,
     classifier,
     corpus,
+    films,
     layers,
     metrics,
     paths,
@@ -60,6 +61,10 @@ def test_a_stopped_training_ends_as_an_unbroken_one(tmp_path: Path) -> None:
         np.testing.assert_array_equal(one, other)
 
 
+def test_a_network_without_dropout_trains_as_well(tmp_path: Path) -> None:
+    assert trained(tmp_path, epochs=1, dropout=0.0)[2] == [0]
+
+
 def test_a_finished_training_is_not_repeated_but_another_one_begins_anew(tmp_path: Path) -> None:
     trained(tmp_path)
     assert trained(tmp_path)[2] == []
@@ -71,9 +76,33 @@ def test_a_training_begins_anew_when_the_validation_films_are_others(tmp_path: P
     assert trained(tmp_path, held=slice(64, 96))[2] == [0, 1, 2]
 
 
+def test_training_runs_and_resumes_under_a_strategy_of_two_devices(tmp_path: Path) -> None:
+    code = (
+        "import sys, numpy as np, tensorflow as tf; from pathlib import Path\n"
+        "cpu, two = tf.config.list_physical_devices('CPU')[0], [tf.config.LogicalDeviceConfiguration()] * 2\n"
+        "tf.config.set_logical_device_configuration(cpu, two)\n"
+        "sys.path.insert(0, 'tests'); from test_networks import trained\n"
+        "strategy = tf.distribute.MirroredStrategy(['CPU:0', 'CPU:1'])\n"
+        "with strategy.scope():\n"
+        "    model, history, made = trained(Path(sys.argv[1]))\n"
+        "    again, told, none = trained(Path(sys.argv[1]))\n"
+        "same = [np.array_equal(*w) for w in zip(model.get_weights(), again.get_weights())]\n"
+        "print(strategy.num_replicas_in_sync, made, none, all(same), told['validation_auroc'].max() > 0.95)"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code, str(tmp_path)],
+        capture_output=True,
+        text=True,
+        cwd=paths.project(),
+        check=False,
+    )
+    assert done.stdout.strip() == "2 [0, 1, 2] [] True True", done.stderr[-2000:]
+
+
 def test_an_epoch_sees_every_training_film_once_in_an_order_of_its_own() -> None:
     posters, truth = patches()
     truth = np.arange(128)[:, None] < np.array([64, 32])
+    learned = part("train", truth, ROWS)
     seen = {}
     for epoch in (0, 1):
         rows: list[int] = []
@@ -82,7 +111,7 @@ def test_an_epoch_sees_every_training_film_once_in_an_order_of_its_own() -> None
             rows.extend(at.tolist())
             return [posters[at]]
 
-        data = batches.epoch_of(ROWS, read, truth, batch_size=40, seed=1, epoch=epoch)
+        data = batches.epoch_of(learned, read, truth, batch_size=40, seed=1, epoch=epoch)
         sizes = [len(x) for x, _ in data]
         assert sizes == [40, 40, 16]
         seen[epoch] = rows[1:]  # the first call asks for the shape
@@ -92,8 +121,9 @@ def test_an_epoch_sees_every_training_film_once_in_an_order_of_its_own() -> None
 
 def test_augmented_posters_are_posters_still_and_differ() -> None:
     posters, truth = patches()
+    learned = part("train", truth, ROWS)
     data = batches.epoch_of(
-        ROWS, lambda at: [posters[at]], truth, batch_size=96, seed=1, epoch=0, augmented=True
+        learned, lambda at: [posters[at]], truth, batch_size=96, seed=1, epoch=0, augmented=True
     )
     ((seen, _),) = [(x.numpy(), y.numpy()) for x, y in data]
     assert seen.shape == (96, *SIZE, 3)
@@ -105,14 +135,14 @@ def test_augmented_posters_are_posters_still_and_differ() -> None:
 
 def test_posters_are_decoded_once_and_again_when_they_change(run: str) -> None:
     corpus.collect(run, [(record(n), jpeg(n), None) for n in range(3)])
-    films = corpus.finish(run, {"source": "x"})
-    first = batches.images(run, films, (30, 20))
+    table = corpus.finish(run, {"source": "x"})
+    first = batches.images(run, table, (30, 20))
     assert first.shape == (3, 30, 20, 3)
     path = paths.run_directory(run) / "cache" / "posters_30x20.npy"
     stamp = path.stat().st_mtime_ns
-    batches.images(run, films, (30, 20))
+    batches.images(run, table, (30, 20))
     assert path.stat().st_mtime_ns == stamp
-    assert len(batches.images(run, films.iloc[:2], (30, 20))) == 2
+    assert len(batches.images(run, table.iloc[:2], (30, 20))) == 2
 
 
 def test_head_tail_and_whole_vgg16_share_their_weights(borrowed: keras.Model) -> None:
@@ -194,7 +224,7 @@ def test_frozen_outputs_are_computed_once_and_resume(tmp_path: Path, borrowed: k
 def test_the_loss_weighs_a_rare_genre_more() -> None:
     truth = np.zeros((100, 2), dtype=bool)
     truth[:50, 0] = truth[:4, 1] = True
-    loss = training.balanced_crossentropy(truth)
+    loss = training.balanced_crossentropy(part("train", truth))
     missed = np.array([[0.1, 0.5]], dtype=np.float32), np.array([[0.5, 0.1]], dtype=np.float32)
     common, rare = (
         float(np.asarray(loss(np.array([[1.0, 0.0]]) if k == 0 else np.array([[0.0, 1.0]]), m))[0])
@@ -206,12 +236,12 @@ def test_the_loss_weighs_a_rare_genre_more() -> None:
 def save(network: keras.Model, folder: Path, card: dict[str, Any] | None = None) -> None:
     """Write the bundle of a network that tells two kinds of patches apart."""
     posters, truth = patches(60, seed=9)
-    films = pd.DataFrame({"split": ["train", "validation", "test"] * 20})
-    films["major"] = np.array(["Red", "Blue"])[truth.argmax(axis=1)]
-    films["balanced"] = films["split"] == "test"
+    table = pd.DataFrame({"split": ["train", "validation", "test"] * 20})
+    table["major"] = np.array(["Red", "Blue"])[truth.argmax(axis=1)]
+    table["balanced"] = table["split"] == "test"
     scores = network.predict(posters, verbose=0)
     genres = ["Red", "Blue"]
-    result = metrics.evaluate(films, truth, scores, genres, genres, repeats=2)
+    result = metrics.evaluate(table, truth, scores, genres, genres, repeats=2)
     classifier.save(
         folder,
         network,
@@ -219,7 +249,7 @@ def save(network: keras.Model, folder: Path, card: dict[str, Any] | None = None)
         vocabulary=genres,
         majors=genres,
         card=card or {"network": "patches"},
-        check=(posters, truth),
+        check=(films.Part(table, truth, "validation"), posters),
     )
 
 
@@ -361,9 +391,9 @@ def test_the_command_line_reads_files_and_folders_and_reports_what_it_cannot_rea
 def test_vgg16_ships_as_what_training_has_changed_of_it(tmp_path: Path) -> None:
     weights = "weights/vgg16_imagenet_notop_fp16.h5"
     network = architectures.vgg16(SIZE, 2, weights=weights, hidden=16)
-    posters, _ = patches(60, seed=9)
+    posters, truth = patches(60, seed=9)
     features, _ = architectures.frozen(network).predict(posters, verbose=0)
-    architectures.standardise(network, features)
+    architectures.standardise(network, part("train", truth), features)
     kernel = network.get_layer("block5_conv2").kernel
     kernel.assign(kernel * 1.1)
     card = {"network": "vgg16", "weights": weights, "size": list(SIZE)}
@@ -384,10 +414,10 @@ def test_vgg16_answers_in_8_bits_though_its_features_differ_in_scale(tmp_path: P
     network = architectures.vgg16(
         SIZE, 2, weights="weights/vgg16_imagenet_notop_fp16.h5", hidden=16
     )
-    posters, _ = patches(60, seed=9)
+    posters, truth = patches(60, seed=9)
     features, _ = architectures.frozen(network).predict(posters, verbose=0)
     assert features.std(axis=0).max() > 1000 * np.quantile(features.std(axis=0), 0.2)
-    architectures.standardise(network, features)
+    architectures.standardise(network, part("train", truth), features)
     save(network, tmp_path)
     forms = paths.read_json(tmp_path / "bundle.json")["forms"]
     assert forms["int8"]["largest_difference"] < 0.25  # 0.5 where standardisation is folded in

@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from conftest import part
 
 from postergenre import architectures, batches, training
 
@@ -28,19 +29,21 @@ def trained(
     epochs: int = 3,
     stop_after: int | None = None,
     held: slice = slice(96, None),
+    dropout: float = 0.4,
     **how: Any,
 ) -> Any:
     posters, truth = patches()
     training.seeded(1)
-    model = architectures.custom_cnn(SIZE, 2, width=8)
+    model = architectures.custom_cnn(SIZE, 2, width=8, dropout=dropout)
     made = []
+    learned = part("train", truth, ROWS)
 
     def epoch_of(epoch: int) -> Any:
         if stop_after is not None and epoch == stop_after:
             raise KeyboardInterrupt
         made.append(epoch)
         return batches.epoch_of(
-            ROWS,
+            learned,
             lambda at: [posters[at]],
             truth,
             batch_size=16,
@@ -51,8 +54,8 @@ def trained(
 
     stamp = {"films": 128} | how
     history = training.fit(
-        model, epoch_of, (posters[held], truth[held]),
-        loss=training.balanced_crossentropy(truth[ROWS]), epochs=epochs, steps=6,
+        model, epoch_of, (part("validation", truth, held), lambda at: posters[at]),
+        loss=training.balanced_crossentropy(learned), epochs=epochs, steps=6,
         learning_rate=0.01, folder=folder, stamp=stamp,
     )  # fmt: skip
     return model, history, made
