@@ -31,7 +31,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("run")
     parser.add_argument("--height", type=int, default=96)
-    parser.add_argument("--films", type=int, default=320)
+    parser.add_argument("--films", type=int, default=192)
     asked = parser.parse_args()
     population, vocabulary, _ = films.load(asked.run)
     truth = films.truth(population["genres"], vocabulary)
