@@ -332,7 +332,7 @@ def finish(
     """Write `catalogue.parquet` and `provenance.json`; return the catalogue, ordered by film id.
 
     `beside` holds what IMDb says of all films, by film id, in columns of the catalogue. Films go
-    from the journal to the catalogue in parts, so that many take no more memory than few.
+    from the journal to the catalogue in parts, so that many take little more memory than few.
     """
     rows = journal(run, ("title", "franchise", "sha256")).sort_values("film_id", ignore_index=True)
     if rows["sha256"].isna().all():
