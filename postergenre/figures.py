@@ -380,18 +380,22 @@ def trends(tables: dict[str, pd.DataFrame], *, genre: str, columns: int = 3) -> 
 def space(points: pd.DataFrame, *, ax: Axes | None = None) -> Axes:
     """Draw films as dots at `x` and `y`, coloured by `genre`; the genre's name stands at its middle."""
     ax = _axes(ax)
-    kinds = sorted(points["genre"].unique())
-    for number, kind in enumerate(kinds):
+    middles = points.groupby("genre")[["x", "y"]].median().sort_values("y")
+    apart, below = 0.06 * float(np.ptp(points["y"])), -np.inf
+    for number, kind in enumerate(sorted(middles.index)):
         rows = points[points["genre"] == kind]
         size = float(np.clip(6000 / len(points), 6, 30))
         ax.scatter(rows["x"], rows["y"], s=size, alpha=0.55, color=f"C{number % 7}", linewidths=0)
+    for kind, (x, y) in middles.iterrows():
+        below = max(y, below + apart)  # names do not stand on each other
         ax.text(
-            rows["x"].median(),
-            rows["y"].median(),
-            kind,
-            color=f"C{number % 7}",
+            x,
+            below,
+            str(kind),
+            color=f"C{sorted(middles.index).index(kind) % 7}",
             fontweight="bold",
             ha="center",
+            va="center",
             bbox={"facecolor": "white", "alpha": 0.8, "edgecolor": "none", "pad": 1.5},
         )
     ax.set(xticks=[], yticks=[])
