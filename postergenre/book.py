@@ -44,8 +44,9 @@ def build(run: str | os.PathLike[str] | None = None, *, root: Path | None = None
 
     # The script of the interactive figures, so that a page asks no other host for it.
     bundle = vl_convert.javascript_bundle("window.vegaEmbed = vegaEmbed;")
-    script = f"(() => {{{bundle}}})();"
-    (source / "book" / "_static" / "vega.js").write_text(script, encoding="utf-8")
+    static = source / "book" / "_static"
+    static.mkdir(exist_ok=True)
+    (static / "vega.js").write_text(f"(() => {{{bundle}}})();", encoding="utf-8")
 
     call = "import sys; from jupyter_book.cli.main import main; sys.exit(main())"
     strict = ("--path-output", str(base), "-n", "-W", "--keep-going")

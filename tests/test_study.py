@@ -295,6 +295,7 @@ def test_the_book_shows_the_run_and_a_warning_fails_it(folder: Path, tmp_path: P
     (root / "_toc.yml").write_text((root / "_toc.yml").read_text() + "- file: book/prose\n")
     page = book.build(run, root=root)
     assert page == run / "book/_build/html/index.html"
+    assert "vegaEmbed" in (run / "book/source/book/_static/vega.js").read_text()
     assert "Title of 01_first" in (page.parent / "book/executed/01_first.html").read_text()
     prose = re.sub("<[^>]+>", "", (page.parent / "book/prose.html").read_text())
     assert "a = 1" in prose
