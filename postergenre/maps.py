@@ -1,6 +1,7 @@
 """Where a network looks for a genre: heat maps over a poster, and whether they can be believed."""
 
 from collections.abc import Mapping, Sequence
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -35,6 +36,7 @@ def grad_cam(
     return _scaled(_attended(_attention(model, layer), posters, genres, batch_size)[0])
 
 
+@lru_cache(maxsize=4)  # a network is asked again and again, and is compiled once
 def _attention(model: keras.Model, layer: str | None) -> Any:
     """Return what maps posters and genres to raw maps and to what each channel adds to the logit."""
     name = layer or layers.convolutions(model)[-1]
