@@ -70,8 +70,8 @@ def activations(model: keras.Model, layer: str, posters: NDArray[np.uint8]) -> N
     output = passed_on(model, layer)
     if len(posters) == 0:
         return np.empty((0, *output.shape[1:]), dtype=np.float32)
-    part = keras.Model(model.input, output)
-    return np.maximum(part(np.asarray(posters), training=False).numpy(), 0)
+    part = keras.Model(model.inputs, output)
+    return np.maximum(part([np.asarray(posters)], training=False).numpy(), 0)
 
 
 def pooled(
@@ -180,7 +180,7 @@ def maximised(
     @tf.function
     def step(shift: tf.Tensor) -> None:
         with tf.GradientTape() as tape:
-            answers = small(255 * tf.roll(picture(), shift, axis=[1, 2]), training=False)
+            answers = small([255 * tf.roll(picture(), shift, axis=[1, 2])], training=False)
             means = tf.reduce_mean(answers, axis=[1, 2])
             loss = -tf.reduce_sum(tf.gather(means, list(channels), axis=1, batch_dims=0) * eye)
         optimizer.apply_gradients([(tape.gradient(loss, waves), waves)])
@@ -220,11 +220,11 @@ def receptive_fields(
 
 
 def _effective(model: keras.Model, name: str, posters: NDArray[np.uint8], share: float) -> float:
-    part = keras.Model(model.input, passed_on(model, name))
+    part = keras.Model(model.inputs, passed_on(model, name))
     batch = tf.constant(np.asarray(posters), tf.float32)
     with tf.GradientTape() as tape:
         tape.watch(batch)
-        answers = part(batch, training=False)
+        answers = part([batch], training=False)
         middle = tf.reduce_sum(answers[:, answers.shape[1] // 2, answers.shape[2] // 2])
     slope = np.abs(tape.gradient(middle, batch)).sum(axis=3)
     mass = slope.mean(axis=0) / max(float(slope.mean(axis=0).sum()), 1e-12)

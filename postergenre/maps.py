@@ -41,12 +41,12 @@ def _attention(model: keras.Model, layer: str | None) -> Any:
     """Return what maps posters and genres to raw maps and to what each channel adds to the logit."""
     name = layer or layers.convolutions(model)[-1]
     outputs = [layers.passed_on(model, name), model.get_layer("logits").output]
-    part = keras.Model(model.input, outputs)
+    part = keras.Model(model.inputs, outputs)
 
     @tf.function(reduce_retracing=True)
     def attention(batch: tf.Tensor, wanted: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         with tf.GradientTape() as tape:
-            features, logits = part(batch, training=False)
+            features, logits = part([batch], training=False)
             tape.watch(features)
             chosen = tf.reduce_sum(tf.gather(logits, wanted, batch_dims=1))
         slopes = tape.gradient(chosen, features)
