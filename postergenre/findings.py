@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from scipy.stats import rankdata
 
 from postergenre.appearance import WORDS, change
-from postergenre.reading import logit
+from postergenre.reading import logit, mean_interval
 
 Truth = NDArray[np.bool_]  # (films, genres)
 Scores = NDArray[np.floating]  # (films, genres)
@@ -118,8 +118,7 @@ def moved(scores: Mapping[str, Scores], version: str, genres: Sequence[str], gen
     apart = logit(scores[version]) - logit(scores[INTACT])
     place = list(genres).index(genre)
     values = apart[:, place] - np.delete(apart, place, axis=1).mean(axis=1)
-    reach = 1.96 * float(values.std(ddof=1)) / np.sqrt(len(values))
-    return float(values.mean()), float(values.mean() - reach), float(values.mean() + reach)
+    return mean_interval(values)
 
 
 def opposite(effect: Effect) -> Effect:

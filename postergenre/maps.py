@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from scipy.stats import binomtest, spearmanr
 
 from postergenre import alterations, layers, paths, reading
+from postergenre.reading import mean_interval
 
 Posters = NDArray[np.uint8]  # (posters, height, width, 3)
 STEPS = 10  # of deletion and insertion
@@ -170,11 +171,11 @@ def explain(
         "scores": dict(zip(vocabulary, scores[0].astype(float).tolist(), strict=True)),
         "reasons": {
             vocabulary[genre]: {
-                "map": one / max(one.max(), 1e-12),
+                "map": one,
                 "channels": {int(c): float(each[c]) for c in np.argsort(-each)[:5]},
                 "cues": dict(zip(altered, lost[:, genre].tolist(), strict=True)),
             }
-            for genre, one, each in zip(asked, maps, added, strict=True)
+            for genre, one, each in zip(asked, _scaled(maps), added, strict=True)
         },
     }
 
@@ -287,13 +288,6 @@ def randomised(
         rows[part.name] = mean_interval(agreement(trained, maps))
     rows["another poster's map"] = mean_interval(agreement(trained, np.roll(trained, 1, axis=0)))
     return pd.DataFrame.from_dict(rows, orient="index", columns=["likeness", "low", "high"])
-
-
-def mean_interval(values: NDArray[np.floating]) -> tuple[float, float, float]:
-    """Return the mean of values and its 95 % interval in the normal approximation."""
-    reach = 1.96 * float(np.std(values, ddof=1)) / np.sqrt(len(values)) if len(values) > 1 else 0.0
-    mean = float(np.mean(values))
-    return mean, mean - reach, mean + reach
 
 
 def faithfulness(

@@ -37,3 +37,10 @@ def confidence(
     """Return the likeliest major genre's share of the major genres' chances, film by film."""
     given = chances[:, [list(vocabulary).index(name) for name in majors]]
     return np.asarray(given.max(axis=1) / given.sum(axis=1).clip(1e-12))
+
+
+def mean_interval(values: NDArray[np.floating]) -> tuple[float, float, float]:
+    """Return the mean of values and its 95 % interval in the normal approximation."""
+    reach = 1.96 * float(np.std(values, ddof=1)) / np.sqrt(len(values)) if len(values) > 1 else 0.0
+    mean = float(np.mean(values))
+    return mean, mean - reach, mean + reach
