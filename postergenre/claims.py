@@ -17,7 +17,7 @@ from postergenre.reading import confidence, major_choice
 CLAIMED = 0.85  # "85 % accuracy on major genres"
 CLAIMED_MILLISECONDS = 100
 CLAIMED_POSTERS = 45_000
-# The major genres most unlike each other.
+# Those of the major genres that we take for the most distinct.
 DISTINCT = ("Animation", "Comedy", "Documentary", "Horror")
 FOLDERS = {"custom CNN": ("custom_cnn", "custom"), "VGG16": ("vgg16", "vgg16")}
 
@@ -33,8 +33,8 @@ def mistakes(
 ) -> pd.DataFrame:
     """Return the surest wrong answers on test films with one major genre, as rows of HTML text.
 
-    `chances` (films, genres) are calibrated; the surest have the highest share of the majors'
-    chances on the wrong genre. Real films link to their page at IMDb or TMDB; drawn ones have none.
+    `chances` (films, genres) are calibrated; how sure is told by `reading.confidence`.
+    Real films link to their page at IMDb or TMDB; drawn ones have none.
     """
     table = films.assign(
         said=major_choice(chances, vocabulary, majors),
@@ -124,6 +124,17 @@ def sources_ceiling(found: Mapping[str, float], *, films: int) -> str:
     )
 
 
+def passing_sentence(passing: pd.Series) -> str:
+    """Tell in one sentence how many films a network answers when it may pass (`MajorReading.passing`)."""
+    asked = f"sure enough to be right on {CLAIMED:.0%} of the validation films"
+    if not passing["share"]:
+        return f"On no set of posters is it {asked}: told to pass on the others, it answers none."
+    return (
+        f"Told to answer only where it is {asked}, it answers {passing['share']:.0%} of the test "
+        f"films that have one major genre, and is right on {passing['right']:.0%} of these."
+    )
+
+
 def told(run: str, number: str) -> dict[str, float]:
     """Return one number of the chapters before, such as `milliseconds`, by network."""
     found = {}
@@ -137,7 +148,7 @@ def sizes(run: str) -> str:
     """Return the size of the posters that each network sees, such as "96 x 64 for the custom CNN"."""
     return ", ".join(
         f"{paths.read_json(paths.need(run, f'{folder}/metrics.json'))[f'{prefix}_size']} pixels for "
-        f"{_named(network, inside=True)}"
+        f"{_named(network)}"
         for network, (folder, prefix) in FOLDERS.items()
     )
 
@@ -168,7 +179,9 @@ def table(
         measured = f"{value:.0%} ({low:.0%} to {high:.0%})"
         rows.append(("85 % accuracy", reading, measured, f"{base:.0%}", verdict))
     share, right = result.passing.loc[["share", "right"], "value"]
-    kept = "not reached here" if not share or right < CLAIMED else "on a part of the films"
+    low, high = result.passing.loc["right", ["low", "high"]].astype(float)
+    kept = _verdict(low, high, 0.0)
+    kept = "on a part of the films" if share and kept == "holds" else kept
     measured = f"{right:.0%}, on {share:.0%} of them" if share else "on none"
     rows.append(("85 % accuracy", "on films it is sure of (validation)", measured, "", kept))
     for name, value in milliseconds.items():
@@ -187,9 +200,8 @@ def table(
     )
 
 
-def _named(network: str, *, inside: bool = False) -> str:
-    article = "the" if inside else "The"
-    return network if network == "VGG16" else f"{article} {network}"
+def _named(network: str) -> str:
+    return network if network == "VGG16" else f"the {network}"
 
 
 def _verdict(low: float, high: float, base: float) -> str:
@@ -205,17 +217,16 @@ def verdict(tables: Mapping[str, pd.DataFrame], gap: pd.DataFrame, networks: Seq
     values = {name: float(tables[name].loc["macro_auroc", "value"]) for name in networks}
     first, other = sorted(networks, key=lambda name: -values[name])
     low, high = gap.loc["macro_auroc", ["low", "high"]]
-    colours = float(tables["colour and layout"].loc["macro_auroc", "value"])
+    opening = "The two networks read genres about equally well"
+    closing = "a difference that these films cannot tell from none"
     if low > 0 or high < 0:
-        return (
-            f"{_named(first)} reads genres best, with a macro AUROC of {values[first]:.3f}; "
-            f"{_named(other, inside=True)} reaches {values[other]:.3f} (a difference beyond chance), and "
-            f"colour and layout alone {colours:.3f}."
-        )
+        opening = f"Of the two networks, {_named(first)} reads genres better"
+        closing = "a distance that the choice of test films does not explain"
+    beside = {name: table.loc["macro_auroc", "value"] for name, table in tables.items()}
     return (
-        f"The two networks read genres about equally well: macro AUROC is {values[first]:.3f} for "
-        f"{_named(first, inside=True)} and {values[other]:.3f} for {_named(other, inside=True)}, "
-        f"a difference that these films cannot tell from none; colour and layout alone reach {colours:.3f}."
+        f"{opening}: macro AUROC is {values[first]:.3f} for {_named(first)} and {values[other]:.3f} "
+        f"for {_named(other)}, {closing}; a linear head on VGG16 as ImageNet left it reaches "
+        f"{beside['frozen VGG16, linear']:.3f}, colour and layout alone {beside['colour and layout']:.3f}."
     )
 
 
@@ -227,7 +238,7 @@ def ceiling_sentence(results: Mapping[str, Evaluation], answer: str) -> str:
     share = (value[answer] - 0.5) / (value["best possible"] - 0.5)
     return (
         f"The best possible reader of these drawn posters would reach {value['best possible']:.3f}; "
-        f"{_named(answer, inside=True)} has covered {share:.0%} of the way there from chance."
+        f"{_named(answer)} has covered {share:.0%} of the way there from chance."
     )
 
 

@@ -135,7 +135,7 @@ class Classifier:
         """Say what scores (posters, genres) mean, a dictionary a poster.
 
         `scores` by genre, calibrated; `genres` above their threshold; the likeliest `major` genre;
-        how `sure` that is, as its share of the majors' chances; and whether to `abstain`, because
+        how `sure` that is (`reading.confidence`); and whether to `abstain`, because
         validation films answered this surely were not answered with 85 % accuracy.
         """
         chances = reading.calibrate(scores, self.calibration)

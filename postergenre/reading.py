@@ -34,9 +34,13 @@ def major_choice(
 def confidence(
     chances: Scores, vocabulary: Sequence[str], majors: Sequence[str]
 ) -> NDArray[np.float64]:
-    """Return the likeliest major genre's share of the major genres' chances, film by film."""
-    given = chances[:, [list(vocabulary).index(name) for name in majors]]
-    return np.asarray(given.max(axis=1) / given.sum(axis=1).clip(1e-12))
+    """Return the likeliest major genre's share of the major genres' odds, film by film.
+
+    With genres independent of each other for a given poster, that is its chance, given that the
+    film has just one of them.
+    """
+    odds = np.exp(logit(chances[:, [list(vocabulary).index(name) for name in majors]]))
+    return np.asarray(odds.max(axis=1) / odds.sum(axis=1))
 
 
 def mean_interval(values: NDArray[np.floating]) -> tuple[float, float, float]:

@@ -92,7 +92,9 @@ class Answer(BaseModel):
     scores: dict[str, float] = Field(description="calibrated chances by genre")
     genres: list[str] = Field(description="genres above their threshold")
     major: str = Field(description="the likeliest major genre")
-    sure: float = Field(description="its share of the major genres' chances")
+    sure: float = Field(
+        description="its share of the major genres' odds: roughly its chance, if the film has just one of them"
+    )
     abstain: bool = Field(description="whether the network would rather not say")
     warnings: list[str]
 

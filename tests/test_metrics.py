@@ -172,6 +172,20 @@ def test_test_films_choose_nothing() -> None:
     assert one.table.loc["macro_auroc", "value"] > 0.6 > other.table.loc["macro_auroc", "value"]
 
 
+def test_confidence_is_the_chance_of_a_genre_among_films_that_have_one_of_them() -> None:
+    rng = np.random.default_rng(3)
+    chances = np.tile([0.6, 0.3, 0.2], (200_000, 1))
+    carried = rng.random(chances.shape) < chances
+    one = carried.sum(axis=1) == 1
+    told = reading.confidence(chances[:1], ["A", "B", "C"], ["A", "B", "C"])[0]
+    assert told == pytest.approx(carried[one, 0].mean(), abs=0.005)
+    two = reading.confidence(chances[:1], ["A", "B", "C"], ["C", "B"])[0]
+    one = carried[:, 1:].sum(axis=1) == 1
+    assert two == pytest.approx(carried[one, 1].mean(), abs=0.005)
+    even = reading.confidence(np.array([[0.0, 0.0], [1.0, 1.0]]), ["A", "B"], ["A", "B"])
+    np.testing.assert_allclose(even, 0.5)
+
+
 def test_numbers_are_named_after_their_measure() -> None:
     table, truth, scores = population(600)
     result = metrics.evaluate(table, truth, scores, list("ABC"), list("ABC"), repeats=5)
