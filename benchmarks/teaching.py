@@ -1,0 +1,101 @@
+"""What a teacher brings the custom CNN, beside the same lessons without one; validation films are asked.
+
+    .venv/bin/python benchmarks/teaching.py runs/published
+
+The chapters of the custom CNN and of VGG16 have to be there. From the weights of the one's chapter,
+the network goes on learning in four ways, each from the same films for the same number of epochs.
+Each row tells how far its mAP is from that of the first, with an interval over films drawn again.
+What is finished is kept under `--keep`: a stopped benchmark goes on where it was.
+"""
+
+import argparse
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import tuning
+
+from postergenre import architectures, batches, classifier, films, paths, reading, training
+
+BATCH, SEED = 32, 1
+# By name: the teacher's share of the answer, and the size of the posters beside the chapter's own.
+WAYS = {
+    "labels alone": (0.0, 1.5),
+    "three parts teacher, one part label": (0.75, 1.5),
+    "teacher alone": (1.0, 1.5),
+    "three parts teacher, on smaller posters": (0.75, 1.0),
+}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("run")
+    parser.add_argument("--films", type=int, default=6000)
+    parser.add_argument("--epochs", type=int, default=2)
+    parser.add_argument("--keep", type=Path, default=paths.run_directory("runs/teaching"))
+    asked = parser.parse_args()
+    population, vocabulary, _ = films.load(asked.run)
+    truth = films.truth(population["genres"], vocabulary)
+    drawn = np.random.default_rng(SEED).permutation(np.flatnonzero(population["split"] == "train"))[
+        : asked.films
+    ]
+    among = np.isin(np.arange(len(population)), drawn)
+    train = films.Part(population, truth, "train", among=among)
+    chosen = films.Part(population, truth, "validation")
+    chances = teacher(asked.run, population, vocabulary)
+    scores = {}
+    for name, (share, larger) in WAYS.items():
+        pupil = classifier.Classifier.load(paths.need(asked.run, "custom_cnn")).model
+        size = tuple(round(larger * side) for side in pupil.input_shape[1:3])
+        network = architectures.custom_cnn(size, len(vocabulary))
+        network.set_weights(pupil.get_weights())
+        posters = batches.images(asked.run, population, size)
+        told = (1 - share) * truth + share * chances
+        scores[name] = taught(asked, network, posters, told, (train, chosen), name)
+    found = tuning.table(scores, chosen.truth).rename(columns={"tried": "taught by"})
+    found.to_csv(Path(__file__).with_suffix(".csv"), index=False)
+    print(f"{len(train.rows)} training films, {asked.epochs} epochs")
+    print(found.to_string(index=False))
+
+
+def teacher(run: str, population: pd.DataFrame, vocabulary: list[str]) -> np.ndarray:
+    """Return the chances (films, genres) that the run's VGG16 gives every film."""
+    folder = paths.need(run, "vgg16")
+    given = pd.read_parquet(folder / "predictions.parquet").set_index("film_id")
+    scores = given.loc[population["film_id"], vocabulary].to_numpy()
+    return reading.calibrate(
+        scores, np.array(paths.read_json(folder / "bundle.json")["calibration"])
+    )
+
+
+def taught(
+    asked: argparse.Namespace,
+    network: Any,
+    posters: np.ndarray,
+    told: np.ndarray,
+    parts: tuple[films.Part, films.Part],
+    name: str,
+) -> np.ndarray:
+    """Return the validation films' scores of a network that has gone on learning from `told`."""
+    train, chosen = parts
+    training.seeded(SEED)
+
+    def epoch_of(epoch: int) -> Any:
+        return batches.epoch_of(
+            train, lambda at: [posters[at]], told,
+            batch_size=BATCH, seed=SEED, epoch=epoch, augmented=True,
+        )  # fmt: skip
+
+    training.fit(
+        network, epoch_of, (chosen, lambda at: posters[at]),
+        loss=training.balanced_crossentropy(train), epochs=asked.epochs,
+        steps=-(-len(train.rows) // BATCH), learning_rate=0.001,
+        folder=asked.keep / str(list(WAYS).index(name)),
+        stamp={"run": paths.fingerprint(asked.run), "films": len(train.rows), "way": name},
+    )  # fmt: skip
+    return np.asarray(network.predict(posters[chosen.rows], batch_size=64, verbose=0))
+
+
+if __name__ == "__main__":
+    main()
