@@ -99,7 +99,7 @@ def test_a_poster_is_answered_with_all_that_a_caller_needs(client: TestClient) -
         "file": "1.png",
         "genres": ["Comedy"],
         "major": "Comedy",
-        "sure": pytest.approx(10 / 11, abs=1e-3),
+        "sure": pytest.approx(200 / 55 / (200 / 55 + 20 / 235), abs=1e-3),
         "abstain": False,
         "warnings": [],
     }
@@ -109,7 +109,7 @@ def test_a_network_that_is_not_sure_says_so(client: TestClient) -> None:
     response = client.post("/v1/classify", files=form(poster((120, 100, 10))))
     (answer,) = response.json()["answers"]
     assert answer["abstain"] is True
-    assert answer["sure"] == pytest.approx(120 / 220, abs=1e-3)
+    assert answer["sure"] == pytest.approx(120 / 135 / (120 / 135 + 100 / 155), abs=1e-3)
 
 
 def test_a_picture_can_be_the_body_itself(client: TestClient) -> None:
