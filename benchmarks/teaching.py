@@ -9,6 +9,7 @@ What is finished is kept under `--keep`: a stopped benchmark goes on where it wa
 """
 
 import argparse
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
@@ -69,6 +70,11 @@ def teacher(run: str, population: pd.DataFrame, vocabulary: list[str]) -> np.nda
     )
 
 
+def digest(*arrays: np.ndarray) -> str:
+    """Return a fingerprint of arrays, by which a training with another teacher or pupil begins anew."""
+    return sha256(b"".join(array.tobytes() for array in arrays)).hexdigest()[:16]
+
+
 def taught(
     asked: argparse.Namespace,
     network: Any,
@@ -92,7 +98,8 @@ def taught(
         loss=training.balanced_crossentropy(train), epochs=asked.epochs,
         steps=-(-len(train.rows) // BATCH), learning_rate=0.001,
         folder=asked.keep / str(list(WAYS).index(name)),
-        stamp={"run": paths.fingerprint(asked.run), "films": len(train.rows), "way": name},
+        stamp={"run": paths.fingerprint(asked.run), "films": len(train.rows), "way": name}
+        | {"told": digest(told), "pupil": digest(*network.get_weights())},
     )  # fmt: skip
     return np.asarray(network.predict(posters[chosen.rows], batch_size=64, verbose=0))
 

@@ -135,7 +135,7 @@ def headed(
         head, epoch_of, (chosen, lambda at: features[at]),
         loss=losses[loss], epochs=card["epochs"], steps=-(-len(train.rows) // BATCH),
         learning_rate=0.001, folder=keep / f"head_{list(HEADS).index(name)}",
-        stamp={"run": card["run"], "films": len(train.rows), "head": name},
+        stamp={"run": card["run"], "size": card["size"], "films": len(train.rows), "head": name},
     )  # fmt: skip
     return np.asarray(head.predict(features[chosen.rows], batch_size=BATCH, verbose=0))
 
