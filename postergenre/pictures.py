@@ -98,6 +98,13 @@ def resize(image: Image.Image, size: Size) -> NDArray[np.uint8]:
     return np.asarray(picture, dtype=np.uint8)
 
 
+def in_few_colours(figure: bytes) -> bytes:
+    """Return a PNG in at most 256 colours where that makes it smaller; it has as many pixels."""
+    with Image.open(io.BytesIO(figure)) as picture, io.BytesIO() as file:
+        rgb(picture).quantize(256, kmeans=1).save(file, "PNG", optimize=True)
+        return min(figure, file.getvalue(), key=len)
+
+
 def faults(image: Image.Image) -> list[str]:
     """Return what keeps a picture from being a poster: "too small", "not poster-shaped"."""
     found = ["too small"] if min(image.size) < SMALLEST else []

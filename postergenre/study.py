@@ -12,6 +12,7 @@ import subprocess
 import sys
 import threading
 import time
+from base64 import b64decode, b64encode
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
@@ -21,8 +22,10 @@ from typing import Any, BinaryIO
 from postergenre.errors import StudyError
 from postergenre.parameters import named, notebooks, parameters, read_parameters, settle
 from postergenre.paths import project, read_json, run_directory, versions, write_bytes, write_json
+from postergenre.pictures import in_few_colours
 
 FREE_SPACE = 2_000_000_000  # bytes; a demo run takes about a fifth of it, its book included
+HEAVY = 1_000_000  # characters of a figure in a notebook, from which on it is kept in few colours
 PATIENCE = 8.0  # seconds: the kernel of a study that was killed ends by itself within two
 
 
@@ -278,10 +281,18 @@ def _execute(path: Path, directory: Path, values: dict[str, Any], lock: int) -> 
         }
         if cell["cell_type"] == "code":
             cell["outputs"] = [o for o in cell["outputs"] if o.get("name") != "stderr"]
+            for output in cell["outputs"]:
+                _lighten(output.get("data", {}))
     write_bytes(target, (json.dumps(notebook, indent=1, ensure_ascii=False) + "\n").encode())
     part.unlink()
     trace.unlink(missing_ok=True)
     return peak[0] if peak else None
+
+
+def _lighten(data: dict[str, Any]) -> None:
+    """Keep a figure of many colours in few: a page of filters would weigh megabytes."""
+    if len(data.get("image/png", "")) > HEAVY:
+        data["image/png"] = b64encode(in_few_colours(b64decode(data["image/png"]))).decode()
 
 
 def _cell(part: Path) -> str:
@@ -311,16 +322,14 @@ def _surroundings(directory: Path) -> Iterator[None]:
         "TQDM_DISABLE": "1",  # progress is the runner's to tell; in a copy its bars stand still
         "PYDEVD_DISABLE_FILE_VALIDATION": "1",
     }
-    before = {name: os.environ.get(name) for name in wanted}
+    before = dict(os.environ)
     os.environ.update(wanted)
     try:
         yield
     finally:
-        for name, value in before.items():
-            if value is None:
-                os.environ.pop(name)
-            else:
-                os.environ[name] = value
+        for name in wanted.keys() - before:
+            del os.environ[name]
+        os.environ.update(before)
 
 
 def _kernel_manager(lock: int, said: BinaryIO, peak: list[int]) -> type:

@@ -1,4 +1,6 @@
+import base64
 import fcntl
+import io
 import json
 import os
 import re
@@ -12,7 +14,9 @@ from pathlib import Path
 from typing import Any
 
 import nbformat
+import numpy as np
 import pytest
+from PIL import Image
 
 from postergenre import __main__ as command_line
 from postergenre import book, study
@@ -165,6 +169,28 @@ def test_a_study_runs_once_and_what_changes_runs_again_with_all_that_follows(
     assert trace(run) == ["1", "2", "2", "1"]
     assert study.study(run, folder=folder, given=[("title", "new"), ("01_first.count", "5")])
     assert trace(run) == ["1", "2", "2", "1", "1", "2"]
+
+
+def test_a_heavy_figure_is_kept_in_few_colours_and_a_light_one_as_it_is(tmp_path: Path) -> None:
+    draw = """import io
+import numpy as np
+from IPython.display import Image, display
+from PIL import Image as Picture
+for side in (100, 600):
+    noise = np.random.default_rng(1).integers(0, 256, (side, side, 3), dtype=np.uint8)
+    Picture.fromarray(noise).save(file := io.BytesIO(), "png")
+    display(Image(file.getvalue()))"""
+    write(tmp_path / "notebooks/01_first.ipynb", FIRST, draw)
+    assert study.study(tmp_path / "run", folder=tmp_path / "notebooks")
+    copy = nbformat.read(tmp_path / "run/executed/01_first.ipynb", as_version=4)
+    found = [base64.b64decode(output.data["image/png"]) for output in copy.cells[-1].outputs]
+    light, heavy = (Image.open(io.BytesIO(figure)) for figure in found)
+    assert (light.mode, light.size) == ("RGB", (100, 100))
+    assert (heavy.mode, heavy.size) == ("P", (600, 600))
+    assert len(found[1]) < 600 * 600 * 1.1
+    noise = np.random.default_rng(1).integers(0, 256, (600, 600, 3), dtype=np.uint8)
+    apart = np.asarray(heavy.convert("RGB"), dtype=float) - noise
+    assert np.sqrt((apart**2).mean()) < 25  # of 256; another noise is 104 apart
 
 
 def test_a_failed_notebook_says_where_and_the_next_call_goes_on_from_there(
