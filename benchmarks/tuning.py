@@ -3,8 +3,9 @@
     .venv/bin/python benchmarks/tuning.py runs/published
 
 The run's chapter of VGG16 has to be there. Which blocks are worth pooling is asked of a linear
-reading (ridge regression); heads with a hidden layer learn in other ways; the tuned network is
-asked in other ways, and together with others. Each row tells how far its mAP is from that of the
+reading (ridge regression); heads with a hidden layer learn in other ways, and from posters of
+other sizes, where the run's cache has VGG16's features of them; the tuned network is asked in
+other ways, and together with others. Each row tells how far its mAP is from that of the
 first of its kind, with an interval over films drawn again. Heads are kept under `--keep`: a stopped
 benchmark goes on where it was.
 """
@@ -59,6 +60,12 @@ def main() -> None:
         name: headed(asked.keep, card, cache, features, parts, name, **how)
         for name, how in HEADS.items()
     }
+    for other in sorted(cache.parent.glob("vgg16_[0-9]*x*")):
+        if other != cache and paths.read_json(other / "outputs.json")["done"] == len(features):
+            size = other.name.removeprefix("vgg16_")
+            seen = np.load(other / "output0.npy", mmap_mode="r").astype(np.float32)
+            name = f"posters of {size.replace('x', ' x ')} pixels"
+            heads[name] = headed(asked.keep, card | {"size": size}, other, seen, parts, name)
     scores = tuned(asked.run, card, cache, features, chosen, len(vocabulary))
     for name, file in {
         "averaged with the linear head of the chapter": "vgg16/linear.parquet",
@@ -111,6 +118,7 @@ def headed(
     if thirds:
         features = np.concatenate([features, in_thirds(keep, card, cache)], axis=1)
     features = standardised(features, train)
+    folder = f"head_{list(HEADS).index(name)}" if name in HEADS else cache.name
     training.seeded(SEED)
     x = seen = keras.Input(features.shape[1:])
     x = layers.Dropout(DROPOUT / 2)(x)
@@ -134,7 +142,7 @@ def headed(
     training.fit(
         head, epoch_of, (chosen, lambda at: features[at]),
         loss=losses[loss], epochs=card["epochs"], steps=-(-len(train.rows) // BATCH),
-        learning_rate=0.001, folder=keep / f"head_{list(HEADS).index(name)}",
+        learning_rate=0.001, folder=keep / folder,
         stamp={"run": card["run"], "size": card["size"], "films": len(train.rows), "head": name},
     )  # fmt: skip
     return np.asarray(head.predict(features[chosen.rows], batch_size=BATCH, verbose=0))

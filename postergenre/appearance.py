@@ -137,21 +137,29 @@ def palette(
     return pd.concat(rows, ignore_index=True)
 
 
-def light_maps(posters: Posters, truth: NDArray[np.bool_]) -> NDArray[np.float32]:
+def light_maps(
+    posters: Posters, truth: NDArray[np.bool_], decades: NDArray[np.floating]
+) -> NDArray[np.float32]:
     """Return where each genre's posters are lighter than the others', (genres, height, width) in L*.
 
-    Each poster's own mean is taken off first: what is left is how light is laid out on it.
+    Each poster's own mean is taken off first, and then the mean map of its decade: what is left is
+    how light is laid out on it, beside the posters of its time.
     """
+    among = np.unique(decades)[:, None] == decades
     total = np.zeros((truth.shape[1], *posters.shape[1:3]))
-    whole = np.zeros(posters.shape[1:3])
+    mean = np.zeros((len(among), *posters.shape[1:3]))
     for start in range(0, len(posters), 512):
-        light = lab(np.asarray(posters[start : start + 512]))[..., 0]
+        part = slice(start, start + 512)
+        light = lab(np.asarray(posters[part]))[..., 0]
         light = light - light.mean(axis=(1, 2), keepdims=True)
-        total += np.tensordot(truth[start : start + 512].T.astype(float), light, 1)
-        whole += light.sum(axis=0)
+        total += np.tensordot(truth[part].T.astype(float), light, 1)
+        mean += np.tensordot(among[:, part].astype(float), light, 1)
+    mean /= among.sum(axis=1)[:, None, None]
+    beside = total - np.tensordot(truth.T.astype(float) @ among.T, mean, 1)
     carry = truth.sum(axis=0)[:, None, None]
-    others = (whole - total) / np.maximum(len(posters) - carry, 1)
-    return np.asarray(total / np.maximum(carry, 1) - others, dtype=np.float32)
+    # Beside their decades, all films add up to nothing: what a genre has, the others lack.
+    each = 1 / np.maximum(carry, 1) + 1 / np.maximum(len(posters) - carry, 1)
+    return np.asarray(beside * each, dtype=np.float32)
 
 
 def by_decade(

@@ -106,10 +106,14 @@ def archives_sentence(table: pd.DataFrame) -> str:
     """Tell in one sentence how far a reader of one archive falls behind on the others' pictures."""
     if table.empty:
         return "All pictures of this run come from one archive, so archives cannot be told apart."
-    row = table.loc["the others"]
+    told = [
+        f"about pictures of {name}, it is {abs(row['value']):.3f} {'behind' if row['value'] >= 0 else 'ahead'} "
+        f"({row['low']:.3f} to {row['high']:.3f})"
+        for name, row in table.iterrows()
+    ]
     return (
-        "Asked about pictures of other archives, a reader that has learned from the largest alone is "
-        f"{row['value']:.3f} behind in macro AUROC ({row['low']:.3f} to {row['high']:.3f})."
+        "A reader that has learned from the pictures of the largest archive alone is set beside one that "
+        f"has learned from all archives, in macro AUROC: asked {'; '.join(told)}."
     )
 
 

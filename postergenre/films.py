@@ -71,7 +71,7 @@ def population(
     kept = kept[kept["genres"].str.len() > 0].reset_index(drop=True)
     funnel["with a genre of the vocabulary"] = len(kept)
     kept["major"] = one_major(kept, majors)
-    funnel["with one agreed major genre"] = int(kept["major"].notna().sum())
+    funnel["with one major genre"] = int(kept["major"].notna().sum())
     return kept, pd.Series(funnel, name="films")
 
 

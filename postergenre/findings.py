@@ -203,7 +203,11 @@ def decades_sentence(moves: pd.DataFrame, *, early: int, late: int) -> str:
         return f"No genre's posters moved beyond the other films', {spans}, as far as chance allows to say."
     said: list[str] = []
     for _, row in sure.reindex(sure["more"].abs().sort_values(ascending=False).index).iterrows():
-        words = f"{row['genre_name']}'s became {WORDS[row['measure']][int(row['more'] > 0)]}"
+        less = row["genre"] * row["more"] < 0  # it moved with the others, only not as far
+        words = (
+            f"{row['genre_name']}'s became {WORDS[row['measure']][int((row['more'] > 0) != less)]}"
+        )
+        words += ", by less than the others'" * less
         if row["genre_name"] not in [one.split("'")[0] for one in said]:
             said.append(f"{words} ({row['more']:+.1f}, {row['low']:+.1f} to {row['high']:+.1f})")
     return (
@@ -235,7 +239,9 @@ def on_test_films(
         carry = truth[:, list(genres).index(name)]
         found = change(values[measure], years, carry, spans["early"], spans["late"])
         effect = found["more"], found["low"], found["high"]
-        told = f"Posters of {name} became {WORDS[measure][int(up)]}, more than the others of their years"
+        told = (
+            f"Beside the others of their years, posters of {name} became {WORDS[measure][int(up)]}"
+        )
         sentences[f"{told} ({measure})."] = {"the posters": effect if up else opposite(effect)}
     return sentences
 
@@ -256,9 +262,14 @@ def held_sentence(sentences: Mapping[str, Mapping[str, Effect]]) -> str:
     held = int(verdicts.isin(["holds", "holds in both"]).sum())
     unknown = int((verdicts == "too few films to say").sum())
     rest = verdicts[~verdicts.isin(["holds", "holds in both", "too few films to say"])]
-    told = [f"\u201c{one.rstrip('.')}\u201d {told}" for one, told in rest.items()]
-    few = f" For {unknown} there were too few films." if unknown else ""
+    told = [
+        f"\u201c{one.rstrip('.')}\u201d {told if told.startswith('holds') else f'is {told}'}"
+        for one, told in rest.items()
+    ]
+    few = f" For {unknown} more there were too few films." if unknown else ""
     return (
-        f"Of {len(verdicts)} sentences that the test films could have refuted, {held} hold, in both "
-        f"networks where they are about networks" + (f"; {'; '.join(told)}." if told else ".") + few
+        f"Of {len(verdicts) - unknown} sentences that the test films could have refuted, {held} hold, in "
+        f"both networks where they are about networks"
+        + "".join(f"; {one}" for one in told)
+        + f".{few}"
     )

@@ -213,6 +213,21 @@ def _auroc(expected: NDArray[np.bool_], given: Scores) -> float:
     return float(roc_auc_score(expected, given)) if mixed else float("nan")
 
 
+def auroc_within(expected: NDArray[np.bool_], given: Scores, strata: NDArray[np.floating]) -> float:
+    """Return the AUROC over pairs of films of one stratum: each film beside those of its own decade, say.
+
+    `expected` and scores are of one genre, (films,). Without such a pair, it is not a number.
+    """
+    pairs, right = 0, 0.0
+    for one in np.unique(strata):
+        inside = strata == one
+        with_it = int(expected[inside].sum())
+        if 0 < with_it < inside.sum():
+            here = with_it * (int(inside.sum()) - with_it)
+            pairs, right = pairs + here, right + here * _auroc(expected[inside], given[inside])
+    return right / pairs if pairs else float("nan")
+
+
 def confusion(
     expected: NDArray[np.str_], chosen: NDArray[np.str_], majors: Sequence[str]
 ) -> pd.DataFrame:

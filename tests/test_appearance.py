@@ -254,9 +254,22 @@ def test_a_genre_whose_posters_are_light_above_is_light_above() -> None:
     truth[:20, 0] = truth[20:, 1] = True
     posters[:20, :12] += 60
     posters[:10] //= 2  # a darker poster is no other layout
-    found = appearance.light_maps(posters, truth)
+    found = appearance.light_maps(posters, truth, np.ones(len(posters)))
     assert found.shape == (3, 24, 16)
     assert found[0, :12].min() > 2 > -2 > found[0, 12:].max()
     np.testing.assert_allclose(found[1], -found[0], atol=1e-3)
     np.testing.assert_allclose(found.mean(axis=(1, 2))[:2], 0, atol=1e-3)
     assert np.isfinite(found).all()  # of a genre that nobody carries as well
+
+
+def test_what_a_decade_shares_is_no_genres_place_for_light() -> None:
+    posters = np.random.default_rng(0).integers(80, 120, (40, 24, 16, 3), dtype=np.uint8)
+    decades = np.repeat([1940.0, 1990.0], 20)
+    posters[:20, :2] += 100  # a pale upper margin, on every poster of the older decade
+    truth = np.zeros((40, 2), dtype=bool)
+    truth[:15, 0] = truth[20:22, 0] = True  # mostly an older genre
+    truth[:, 1] = ~truth[:, 0]
+    together = appearance.light_maps(posters, truth, np.zeros(40))
+    apart = appearance.light_maps(posters, truth, decades)
+    assert together[0, :2].mean() > 15
+    assert abs(apart[0, :2].mean()) < 2

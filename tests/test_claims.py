@@ -177,8 +177,13 @@ def test_what_more_films_bring_and_what_archives_cost_is_told_in_a_sentence() ->
     assert "from 2,000 to 4,000 training films" in claims.doubling_sentence(curve)
     assert "by 0.050, to 0.750" in claims.doubling_sentence(curve)
     assert "one archive" in claims.archives_sentence(pd.DataFrame())
-    table = pd.DataFrame({"value": [0.021], "low": [0.01], "high": [0.03]}, index=["the others"])
-    assert "0.021 behind in macro AUROC (0.010 to 0.030)" in claims.archives_sentence(table)
+    table = pd.DataFrame(
+        {"value": [0.021, -0.003], "low": [0.01, -0.005], "high": [0.03, 0.001]},
+        index=["the others", "the largest"],
+    )
+    told = claims.archives_sentence(table)
+    assert "pictures of the others, it is 0.021 behind (0.010 to 0.030)" in told
+    assert "pictures of the largest, it is 0.003 ahead (-0.005 to 0.001)." in told
 
 
 def test_what_one_source_would_score_on_the_other_is_told_or_cannot_be() -> None:

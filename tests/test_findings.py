@@ -205,12 +205,15 @@ def test_a_table_tells_each_sentence_once_with_its_verdict_and_all_its_effects()
 
 def test_the_count_of_sentences_that_hold_names_those_that_do_not() -> None:
     told = findings.held_sentence(SENTENCES)
-    assert "Of 3 sentences" in told
+    assert "Of 2 sentences" in told
     assert "1 hold" in told
     assert "Colour counts" in told
     assert "holds in custom only" in told
     assert "too few films" in told
+    assert "For 1 more" in told
     assert "Horror" not in told
+    refuted = findings.held_sentence({"Drama is light.": {"posters": BELOW}})
+    assert refuted.endswith("\u201cDrama is light\u201d is refuted.")
     alone = findings.held_sentence({"Horror is dark.": {"posters": ABOVE}})
     assert "Of 1 sentences" in alone
     assert "\u201c" not in alone
@@ -232,6 +235,7 @@ def test_moves_by_decade_are_told_once_a_genre() -> None:
         {
             "genre_name": ["A", "A", "B", "B"],
             "measure": ["brightness", "colour", "warmth", "detail"],
+            "genre": [-5.0, -9.0, -1.0, 3.0],
             "more": [-5.0, -9.0, 2.0, 30.0],
             "low": [-6.0, -10.0, 1.0, -1.0],
             "high": [-4.0, -8.0, 3.0, 61.0],
@@ -241,7 +245,8 @@ def test_moves_by_decade_are_told_once_a_genre() -> None:
     told = findings.decades_sentence(moves, early=1960, late=2000)
     assert told.startswith("3 of 4 moves")
     assert "1960\u20131979 to 2000\u20132019" in told
-    assert "A's became greyer (-9.0, -10.0 to -8.0); B's became yellower (+2.0" in told
+    assert "A's became greyer (-9.0, -10.0 to -8.0); B's became bluer, by less than" in told
+    assert "the others' (+2.0, +1.0 to +3.0)" in told
     assert "darker" not in told
     nothing = findings.decades_sentence(moves.assign(sure=False), early=1960, late=2000)
     assert nothing.startswith("No genre's posters moved")
@@ -277,10 +282,8 @@ def test_the_clearest_move_of_each_genre_meets_films_that_did_not_choose_it() ->
     spans = {"early": (1980, 1989), "late": (2010, 2019)}
     told = findings.on_test_films(moves, values, years, truth, ["A", "B", "C"], spans=spans)
     darker, yellower = told
-    assert darker == (
-        "Posters of A became darker, more than the others of their years (brightness)."
-    )
-    assert "B became yellower" in yellower
+    assert darker == ("Beside the others of their years, posters of A became darker (brightness).")
+    assert "posters of B became yellower" in yellower
     # Of A it comes true by 3; B became bluer here, which refutes the sentence.
     assert told[darker]["the posters"][0] == pytest.approx(3)
     assert told[yellower]["the posters"][0] == pytest.approx(-1)

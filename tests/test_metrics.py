@@ -241,6 +241,18 @@ def test_a_learning_curve_is_carried_on_by_its_own_law() -> None:
     assert np.isnan(metrics.carried_on(sizes[:2], [0.6, 0.7], ahead)).all()
 
 
+def test_auroc_within_strata_compares_films_of_one_decade_only() -> None:
+    decade = np.repeat([1940.0, 1990.0], 4)
+    carried = np.array([1, 1, 1, 0, 0, 0, 0, 1], dtype=bool)
+    by_decade = np.where(decade == 1940, 0.9, 0.1)
+    assert metrics.macro_auroc(carried[:, None], by_decade[:, None]) == pytest.approx(0.75)
+    assert metrics.auroc_within(carried, by_decade, decade) == pytest.approx(0.5)
+    inside = np.array([3, 2, 1, 0, 2, 1, 0, 3]) / 10
+    assert metrics.auroc_within(carried, inside, decade) == pytest.approx(1)
+    assert metrics.auroc_within(carried, inside, np.zeros(8)) < 1
+    assert np.isnan(metrics.auroc_within(carried, inside, np.arange(8.0)))
+
+
 def test_macro_auroc_leaves_out_what_no_film_carries() -> None:
     truth = np.array([[1, 0], [0, 0], [1, 0], [0, 0]], dtype=bool)
     assert metrics.macro_auroc(truth, np.array([[0.9, 0], [0.8, 1], [0.7, 0], [0.1, 1]])) == 0.75
