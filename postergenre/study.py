@@ -25,7 +25,7 @@ from postergenre.paths import project, read_json, run_directory, versions, write
 from postergenre.pictures import in_few_colours
 
 FREE_SPACE = 2_000_000_000  # bytes; a demo run takes about a fifth of it, its book included
-HEAVY = 1_000_000  # characters of a figure in a notebook, from which on it is kept in few colours
+HEAVY = 650_000  # characters of a figure in a notebook, from which on it is kept in few colours
 PATIENCE = 8.0  # seconds: the kernel of a study that was killed ends by itself within two
 
 
