@@ -25,7 +25,7 @@ from postergenre import architectures, batches, films, metrics, paths, training
 
 BATCH, STRENGTH, SEED = 64, 1e4, 7
 HIDDEN, DROPOUT = 1024, 0.6  # of the head, as in the chapter
-TUNED = "block 5 tuned, as in the chapter"
+TUNED = "upper blocks tuned, as in the chapter"
 WIDTHS = {2: 128, 3: 256, 4: 512, 5: 512}  # channels of the pooled blocks, in their order
 BLOCKS = {
     "linear reading of blocks 2 to 5": (2, 3, 4, 5),
@@ -150,19 +150,24 @@ def headed(
 
 def in_thirds(keep: Path, card: dict[str, Any], cache: Path) -> np.ndarray:
     """Return what blocks 4 and 5 answer in the upper, middle and lower third of every film's poster."""
-    base = architectures.vgg16(tuple(card["size"]), 2, weights=card["weights"])
-    x = middle = keras.Input(base.get_layer("block4_pool").output.shape[1:])
-    for name in ("block5_conv1", "block5_conv2", "block5_conv3", "block5_pool"):
-        x = base.get_layer(name)(x)
+    base = architectures.vgg16(
+        tuple(card["size"]), 2, weights=card["weights"], precision=card["precision"]
+    )
+    lowest = 6 - card["tuned_blocks"]
+    x = middle = keras.Input(base.get_layer(f"block{lowest - 1}_pool").output.shape[1:])
+    ends = {f"block{lowest - 1}_pool": x}
+    for layer in base.layers:
+        if layer.name.startswith(tuple(f"block{number}_" for number in range(lowest, 6))):
+            ends[layer.name] = x = layer(x)
     bands = [
-        layers.Flatten()(layers.AveragePooling2D((shape[1] // 3, shape[2]))(maps))
-        for maps in (middle, x)
-        for shape in [maps.shape]
+        layers.Flatten()(layers.AveragePooling2D((shape[1] // 3, shape[2]))(ends[name]))
+        for name in ("block4_pool", "block5_pool")
+        for shape in [ends[name].shape]
     ]
     apart = keras.Model(middle, layers.Concatenate()(bands))
-    block4 = np.load(cache / "output1.npy", mmap_mode="r")
-    stamp = {"run": card["run"], "size": card["size"], "films": len(block4)}
-    return training.outputs_once(apart, block4, keep / "thirds", stamp=stamp)[0].astype(np.float32)
+    below = np.load(cache / "output1.npy", mmap_mode="r")
+    stamp = {"run": card["run"], "size": card["size"], "films": len(below)}
+    return training.outputs_once(apart, below, keep / "thirds", stamp=stamp)[0].astype(np.float32)
 
 
 def in_pairs(number: tf.Tensor, batch: tuple[tf.Tensor, tf.Tensor]) -> tuple[tf.Tensor, tf.Tensor]:
@@ -198,25 +203,26 @@ def tuned(
     model = architectures.vgg16(
         tuple(card["size"]), genres, weights=card["weights"], precision=card["precision"]
     )
-    tail = architectures.tail(model)
-    block4 = np.load(cache / "output1.npy", mmap_mode="r")[chosen.rows].astype(np.float32)
-    shallow = features[chosen.rows, : architectures.shallow_features(model)]
+    lowest = 6 - card["tuned_blocks"]
+    tail = architectures.tail(model, block=lowest)
+    below = np.load(cache / "output1.npy", mmap_mode="r")[chosen.rows].astype(np.float32)
+    shallow = features[chosen.rows, : architectures.shallow_features(model, block=lowest)]
     folder = paths.need(run, "vgg16")
     architectures.head(model).load_weights(folder / "head_best.weights.h5")
     before = tail.get_weights()
     tail.load_weights(folder / "fine_tuning_best.weights.h5")
     after = tail.get_weights()
 
-    def ask(seen: np.ndarray = block4) -> np.ndarray:
+    def ask(seen: np.ndarray = below) -> np.ndarray:
         return np.asarray(tail.predict([seen, shallow], batch_size=BATCH, verbose=0))
 
     kept = ask()
-    mirrored = (kept + ask(block4[:, :, ::-1])) / 2
+    mirrored = (kept + ask(below[:, :, ::-1])) / 2
     tail.set_weights([(one + other) / 2 for one, other in zip(before, after, strict=True)])
     return {
         TUNED: kept,
-        "with the mirrored output of block 4 asked, too": mirrored,
-        "weights halfway between head alone and block 5 tuned": ask(),
+        "with the mirrored output of what lies below asked, too": mirrored,
+        "weights halfway between head alone and blocks tuned": ask(),
     }
 
 

@@ -157,11 +157,14 @@ def describe() -> int:
 
 def ship(run: str) -> int:
     """Copy the networks that answer people from a run to `weights/`."""
-    from postergenre import classifier
+    from postergenre import batches, classifier, films
 
+    population, _, _ = films.load(run)
+    held = (population["split"] == "validation").to_numpy().nonzero()[0][: classifier.CHECKED]
     for name in ("custom_cnn_distilled", "vgg16"):
-        target = paths.project() / "weights" / name
-        classifier.ship(paths.need(run, name), target)
+        target, bundle = paths.project() / "weights" / name, paths.need(run, name)
+        posters = batches.images(run, population, classifier.Classifier.load(bundle).size)
+        classifier.ship(bundle, target, posters[held])
         size = sum(file.stat().st_size for file in target.iterdir())
         print(f"{target.relative_to(paths.project())}: {size / 1e6:.1f} MB")
     return 0

@@ -138,7 +138,7 @@ def _vgg16_base(x: keras.KerasTensor, weights: str) -> keras.Model:
         ) from None
 
 
-def single_precision(model: keras.Model, **shape: Any) -> keras.Model:
+def recast(model: keras.Model, **shape: Any) -> keras.Model:
     """Return `vgg16(**shape)` with the weights of `model`, which may compute in another precision."""
     same = vgg16(**shape)
     same.set_weights(model.get_weights())
@@ -151,25 +151,37 @@ def head(model: keras.Model) -> keras.Model:
     return keras.Model(features, _after_features(model, features), name="head")
 
 
-def tail(model: keras.Model) -> keras.Model:
-    """Return `vgg16` from the output of block 4 onwards, to be trained; weights are shared.
+def tail(model: keras.Model, *, block: int = 5) -> keras.Model:
+    """Return `vgg16` from `block` onwards (3 to 5), to be trained; weights are shared.
 
-    Inputs: block 4's output (height, width, 512), and the pooled features of blocks 2 to 4.
+    Inputs: the output of the block below (height, width, channels), and the pooled features of
+    block 2 to that one.
     """
-    middle = keras.Input(model.get_layer("block4_pool").output.shape[1:], name="block4")
-    pooled = keras.Input((shallow_features(model),), name="pooled")
-    x = middle
-    for name in ("block5_conv1", "block5_conv2", "block5_conv3", "block5_pool", "pooled5"):
-        layer = model.get_layer(name)
-        layer.trainable = True
-        x = layer(x)
-    features = layers.Concatenate(name="features")([pooled, x])
+    below = model.get_layer(_below(block)).output
+    middle = keras.Input(below.shape[1:], name="middle")
+    pooled = keras.Input((shallow_features(model, block=block),), name="pooled")
+    x, seen = middle, [pooled]
+    for number in range(block, BLOCKS[-1] + 1):
+        for layer in model.layers:
+            if layer.name.startswith(f"block{number}_"):
+                layer.trainable = True
+                x = layer(x)
+        seen.append(model.get_layer(f"pooled{number}")(x))
+    features = layers.Concatenate(name="features")(seen)
     return keras.Model([middle, pooled], _after_features(model, features), name="tail")
 
 
-def shallow_features(model: keras.Model) -> int:
-    """Return how many of the pooled features of `vgg16` come from the blocks below block 5."""
-    return sum(model.get_layer(f"pooled{block}").output.shape[1] for block in BLOCKS[:-1])
+def _below(block: int) -> str:
+    if block not in BLOCKS[1:]:
+        raise ValueError(
+            f"VGG16 is trained from block 3, 4 or 5 onwards (the uppermost 3, 2 or 1); {block} came."
+        )
+    return f"block{block - 1}_pool"
+
+
+def shallow_features(model: keras.Model, *, block: int = 5) -> int:
+    """Return how many of the pooled features of `vgg16` come from the blocks below `block`."""
+    return sum(model.get_layer(f"pooled{b}").output.shape[1] for b in BLOCKS if b < block)
 
 
 def _after_features(model: keras.Model, x: keras.KerasTensor) -> keras.KerasTensor:
@@ -181,9 +193,9 @@ def _after_features(model: keras.Model, x: keras.KerasTensor) -> keras.KerasTens
     return x
 
 
-def frozen(model: keras.Model, *, middle: bool = True) -> keras.Model:
-    """Return the part of `vgg16` that is computed once: pooled features, and block 4's output (`middle`)."""
-    names = ["features", "block4_pool"][: 1 + middle]
+def frozen(model: keras.Model, *, block: int | None = 5) -> keras.Model:
+    """Return the part of `vgg16` that is computed once: pooled features, and what `block` is handed."""
+    names = ["features"] + ([] if block is None else [_below(block)])
     return keras.Model(model.input, [model.get_layer(name).output for name in names])
 
 

@@ -108,8 +108,9 @@ def archives_sentence(table: pd.DataFrame) -> str:
         return "All pictures of this run come from one archive, so archives cannot be told apart."
     told = [
         f"about pictures of {name}, it is {abs(row['value']):.3f} {'behind' if row['value'] >= 0 else 'ahead'} "
-        f"({row['low']:.3f} to {row['high']:.3f})"
+        f"({low:.3f} to {high:.3f})"
         for name, row in table.iterrows()
+        for low, high in [sorted(row[["low", "high"]] * (1 if row["value"] >= 0 else -1))]
     ]
     return (
         "A reader that has learned from the pictures of the largest archive alone is set beside one that "

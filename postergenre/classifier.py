@@ -228,7 +228,7 @@ def _file(folder: Path, form: str) -> Path:
 def _keras(file: Path, told: Mapping[str, Any]) -> _Keras:
     import keras
 
-    if file.name != CHANGED:
+    if file.suffix == ".keras":
         return _Keras(keras.models.load_model(file, compile=False))
     import h5py
 
@@ -243,8 +243,13 @@ def _keras(file: Path, told: Mapping[str, Any]) -> _Keras:
         )
         for layer, weights in stored.items():
             by_name = {weight.name: weight for weight in model.get_layer(layer).weights}
-            for name, values in weights.items():
-                by_name[name].assign(values[()].astype(np.float32))
+            for name, stored_weight in weights.items():
+                values = stored_weight[()].astype(np.float32)
+                if values.shape != by_name[name].shape:
+                    raise ValueError(f"{layer}/{name} is {values.shape}, not {by_name[name].shape}")
+                if "step" in stored_weight.attrs:
+                    values = np.asarray(by_name[name]) + values * stored_weight.attrs["step"]
+                by_name[name].assign(values)
     return _Keras(model)
 
 
@@ -345,11 +350,13 @@ def save(
     )
 
 
-def ship(folder: Path, target: Path) -> None:
+def ship(folder: Path, target: Path, check: Posters) -> None:
     """Copy a bundle to where it ships: a small one whole, VGG16 as what training changed of it.
 
-    Changed weights are in half precision, those of which a layer has few in single precision; the
-    others are in the file of ImageNet's weights that the card names.
+    A convolution's kernel is its distance from ImageNet's, in 8 bits a weight and one step for each
+    filter; other changed weights are in half precision, those of which a layer has few in single
+    precision; the rest is in the file of ImageNet's weights that the card names. How far its scores
+    for the posters `check` then lie from the network's goes into the bundle, and at most 0.05 does.
     """
     told = _told(folder)
     target.mkdir(parents=True, exist_ok=True)
@@ -371,10 +378,27 @@ def ship(folder: Path, target: Path) -> None:
         for weight in model.weights:
             layer = weight.path.rpartition("/")[0]
             values = np.asarray(weight)
-            known = {one.name: one for one in base.get_layer(layer).weights}
-            if not np.array_equal(values, np.asarray(known[weight.name])):
+            known = {one.name: np.asarray(one) for one in base.get_layer(layer).weights}
+            change = values - known[weight.name]
+            if values.ndim == 4 and change.any():
+                step = np.abs(change).max(axis=(0, 1, 2)).clip(1e-9) / 127
+                file[f"{layer}/{weight.name}"] = np.round(change / step).astype(np.int8)
+                file[f"{layer}/{weight.name}"].attrs["step"] = step
+            elif change.any():
                 kind = np.float16 if values.size > FEW else np.float32
                 file[f"{layer}/{weight.name}"] = values.astype(kind)
+    apart = np.abs(_keras(part, told)(check) - _Keras(model)(check))
+    if apart.max() > DIFFERENCE:
+        part.unlink()
+        raise StudyError(
+            f"As what training has changed, {folder} would answer otherwise: a score differs by "
+            f"{apart.max():.2f}, and at most {DIFFERENCE} may. Nothing was shipped."
+        )
+    told["forms"]["keras"] |= {
+        "bytes": part.stat().st_size,
+        "largest_difference": float(apart.max()),
+        "mean_difference": float(apart.mean()),
+    }
     part.replace(target / CHANGED)
     forms = {"keras": told["forms"]["keras"]}
     paths.write_json(target / NAME, told | {"serves": "keras", "forms": forms})

@@ -71,7 +71,7 @@ def activations(model: keras.Model, layer: str, posters: NDArray[np.uint8]) -> N
     if len(posters) == 0:
         return np.empty((0, *output.shape[1:]), dtype=np.float32)
     part = keras.Model(model.inputs, output)
-    return np.maximum(part([np.asarray(posters)], training=False).numpy(), 0)
+    return np.maximum(part([np.asarray(posters)], training=False).numpy().astype(np.float32), 0)
 
 
 def pooled(
@@ -81,7 +81,10 @@ def pooled(
     check_posters(model, posters)
     outputs = [passed_on(model, name) for name in names]
     means = [
-        keras.layers.GlobalAveragePooling2D()(keras.layers.ReLU()(output)) for output in outputs
+        keras.layers.GlobalAveragePooling2D()(
+            keras.layers.ReLU()(keras.ops.cast(output, "float32"))
+        )
+        for output in outputs
     ]
     part = keras.Model(model.input, means)
     values = part.predict(np.asarray(posters), batch_size=32, verbose=0)
@@ -181,7 +184,7 @@ def maximised(
     def step(shift: tf.Tensor) -> None:
         with tf.GradientTape() as tape:
             answers = small([255 * tf.roll(picture(), shift, axis=[1, 2])], training=False)
-            means = tf.reduce_mean(answers, axis=[1, 2])
+            means = tf.reduce_mean(tf.cast(answers, tf.float32), axis=[1, 2])
             loss = -tf.reduce_sum(tf.gather(means, list(channels), axis=1, batch_dims=0) * eye)
         optimizer.apply_gradients([(tape.gradient(loss, waves), waves)])
 

@@ -50,7 +50,9 @@ def _attention(model: keras.Model, layer: str | None) -> Any:
             features, logits = part([batch], training=False)
             tape.watch(features)
             chosen = tf.reduce_sum(tf.gather(logits, wanted, batch_dims=1))
-        slopes = tape.gradient(chosen, features)
+        slopes, features = (
+            tf.cast(part, tf.float32) for part in (tape.gradient(chosen, features), features)
+        )
         weighed = tf.reduce_mean(slopes, axis=[1, 2], keepdims=True) * features
         return tf.nn.relu(tf.reduce_sum(weighed, axis=-1)), tf.reduce_sum(weighed, axis=[1, 2])
 
@@ -382,8 +384,9 @@ def trust_sentence(faithful: pd.DataFrame, forgotten: pd.DataFrame, *, posters: 
         f"{deletion['high']:+.2f}), and bringing the poster back "
         f"{'raises' if raises else 'does not surely raise'} it faster "
         f"({insertion['difference']:+.2f}, {insertion['low']:+.2f} to {insertion['high']:+.2f}): the "
-        f"maps {'mark' if lowers and raises else 'do not surely mark'} what it reads; with all its "
-        f"weights shuffled they {'are as unlike' if forgets else 'stay more like'} its own "
+        f"maps {'mark' if lowers and raises else 'do not surely mark'} places that matter more to it "
+        f"than places at random; with all its weights shuffled they "
+        f"{'are as unlike' if forgets else 'stay more like'} its own "
         f"({last:.2f}) {'as' if forgets else 'than'} maps of two posters are ({other:.2f})."
     )
 

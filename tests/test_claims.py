@@ -183,7 +183,7 @@ def test_what_more_films_bring_and_what_archives_cost_is_told_in_a_sentence() ->
     )
     told = claims.archives_sentence(table)
     assert "pictures of the others, it is 0.021 behind (0.010 to 0.030)" in told
-    assert "pictures of the largest, it is 0.003 ahead (-0.005 to 0.001)." in told
+    assert "pictures of the largest, it is 0.003 ahead (-0.001 to 0.005)." in told
 
 
 def test_what_one_source_would_score_on_the_other_is_told_or_cannot_be() -> None:

@@ -62,7 +62,7 @@ def test_a_notebook_opens_with_title_promise_and_short_answer(name: str) -> None
 def test_parameters_are_few_typed_literals_with_a_comment(name: str) -> None:
     (cell,) = [cell for cell in code(name) if "parameters" in tags(cell)]
     lines = cell["source"].splitlines()
-    assert 1 <= len(lines) <= 8
+    assert 1 <= len(lines) <= 9
     assert lines[0].startswith('run: str = "runs/demo"')
     for node in ast.parse(cell["source"]).body:
         assert isinstance(node, ast.AnnAssign)
