@@ -51,7 +51,7 @@ def _attention(model: keras.Model, layer: str | None) -> Any:
             tape.watch(features)
             chosen = tf.reduce_sum(tf.gather(logits, wanted, batch_dims=1))
         slopes, features = (
-            tf.cast(part, tf.float32) for part in (tape.gradient(chosen, features), features)
+            tf.cast(each, tf.float32) for each in (tape.gradient(chosen, features), features)
         )
         weighed = tf.reduce_mean(slopes, axis=[1, 2], keepdims=True) * features
         return tf.nn.relu(tf.reduce_sum(weighed, axis=-1)), tf.reduce_sum(weighed, axis=[1, 2])
