@@ -93,17 +93,20 @@ def versions() -> dict[str, str]:
     return {"python": platform.python_version(), **{name: version(name) for name in names}}
 
 
+def revision() -> str:
+    """Return the code's revision, with "-dirty" where files differ from it; "" where git cannot say."""
+    asked = ["git", "-C", str(project()), "describe", "--always", "--dirty", "--exclude=*"]
+    try:
+        return subprocess.run(asked, capture_output=True, text=True, check=False).stdout.strip()
+    except OSError:  # no git here
+        return ""
+
+
 def provenance(run: str | os.PathLike[str]) -> dict[str, str]:
     """Return what a notebook ran with: versions, processor, revision of the code, corpus."""
-    asked = ["git", "-C", str(project()), "rev-parse", "--short", "HEAD"]
-    try:
-        answer = subprocess.run(asked, capture_output=True, text=True, check=False)
-        revision = answer.stdout.strip()
-    except OSError:
-        revision = ""
     return {
         **versions(),
         "machine": f"{platform.system()} {platform.machine()}, {os.cpu_count()} cores",
-        "revision": revision or "unknown",
+        "revision": revision() or "unknown",
         "corpus fingerprint": fingerprint(run),
     }

@@ -8,7 +8,6 @@ import os
 import platform
 import re
 import shutil
-import subprocess
 import sys
 import threading
 import time
@@ -21,7 +20,15 @@ from typing import Any, BinaryIO
 
 from postergenre.errors import StudyError
 from postergenre.parameters import named, notebooks, parameters, read_parameters, settle
-from postergenre.paths import project, read_json, run_directory, versions, write_bytes, write_json
+from postergenre.paths import (
+    project,
+    read_json,
+    revision,
+    run_directory,
+    versions,
+    write_bytes,
+    write_json,
+)
 from postergenre.pictures import in_few_colours
 
 FREE_SPACE = 2_000_000_000  # bytes; a demo run takes about a fifth of it, its book included
@@ -164,12 +171,8 @@ def _package() -> str:
 
 
 def _provenance() -> dict[str, Any]:
-    asked = ["git", "-C", str(project()), "describe", "--always", "--dirty", "--exclude=*"]
-    try:
-        answer = subprocess.run(asked, capture_output=True, text=True, check=False).stdout.strip()
-    except OSError:  # no git here
-        answer = ""
-    return {"versions": versions(), "platform": platform.platform(), "revision": answer or None}
+    told = {"versions": versions(), "platform": platform.platform()}
+    return {**told, "revision": revision() or None}
 
 
 @contextmanager
