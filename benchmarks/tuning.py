@@ -153,7 +153,7 @@ def in_thirds(keep: Path, card: dict[str, Any], cache: Path) -> np.ndarray:
     base = architectures.vgg16(
         tuple(card["size"]), 2, weights=card["weights"], precision=card["precision"]
     )
-    lowest = 6 - card["tuned_blocks"]
+    lowest = architectures.lowest(card["tuned_blocks"])
     x = middle = keras.Input(base.get_layer(f"block{lowest - 1}_pool").output.shape[1:])
     ends = {f"block{lowest - 1}_pool": x}
     for layer in base.layers:
@@ -203,7 +203,7 @@ def tuned(
     model = architectures.vgg16(
         tuple(card["size"]), genres, weights=card["weights"], precision=card["precision"]
     )
-    lowest = 6 - card["tuned_blocks"]
+    lowest = architectures.lowest(card["tuned_blocks"])
     tail = architectures.tail(model, block=lowest)
     below = np.load(cache / "output1.npy", mmap_mode="r")[chosen.rows].astype(np.float32)
     shallow = features[chosen.rows, : architectures.shallow_features(model, block=lowest)]

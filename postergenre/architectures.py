@@ -171,6 +171,11 @@ def tail(model: keras.Model, *, block: int = 5) -> keras.Model:
     return keras.Model([middle, pooled], _after_features(model, features), name="tail")
 
 
+def lowest(tuned_blocks: int) -> int:
+    """Return the number of VGG16's lowest block that learns when this many of the uppermost do."""
+    return BLOCKS[-1] + 1 - tuned_blocks
+
+
 def _below(block: int) -> str:
     if block not in BLOCKS[1:]:
         raise ValueError(
