@@ -313,7 +313,7 @@ def contrasts(
         vmin=-reach,
         vmax=reach,
         annot=True,
-        fmt=".1f" if reach > 0.5 else ".2f",
+        fmt="z.1f" if reach > 0.5 else "z.2f",  # z: no minus before a zero
         annot_kws={"fontsize": 8},
         linewidths=0.5,
         cbar_kws={"label": label},
