@@ -25,7 +25,7 @@ from postergenre import architectures, batches, films, metrics, paths, training
 
 BATCH, STRENGTH, SEED = 64, 1e4, 7
 HIDDEN, DROPOUT = 1024, 0.6  # of the head, as in the chapter
-TUNED = "upper blocks tuned, as in the chapter"
+TUNED = "upper blocks tuned, as the run has them"
 WIDTHS = {2: 128, 3: 256, 4: 512, 5: 512}  # channels of the pooled blocks, in their order
 BLOCKS = {
     "linear reading of blocks 2 to 5": (2, 3, 4, 5),
@@ -35,7 +35,7 @@ BLOCKS = {
     "of block 4 alone": (4,),
 }
 HEADS: dict[str, dict[str, Any]] = {
-    "hidden layer, as in the chapter": {},
+    "hidden layer, as the run has it": {},
     "rare genres weigh no more (plain cross-entropy)": {"loss": "plain"},
     "asymmetric loss": {"loss": "asymmetric"},
     "films mixed in pairs": {"mixed": True},
@@ -68,7 +68,7 @@ def main() -> None:
             heads[name] = headed(asked.keep, card | {"size": size}, other, seen, parts, name)
     scores = tuned(asked.run, card, cache, features, chosen, len(vocabulary))
     for name, file in {
-        "averaged with the linear head of the chapter": "vgg16/linear.parquet",
+        "averaged with the linear head": "vgg16/linear.parquet",
         "averaged with the distilled custom CNN": "custom_cnn_distilled/predictions.parquet",
     }.items():
         found = pd.read_parquet(paths.need(asked.run, file)).set_index("film_id")

@@ -384,6 +384,9 @@ class MajorReading:
     passing: pd.DataFrame  # share answered, and right of it, above a cut of validation films
     coverage: pd.DataFrame  # accuracy at coverage
     cut: float  # of confidence, above which validation films are answered with 85 % accuracy
+    named: (
+        pd.DataFrame
+    )  # a row a film: `major`, the `likeliest`, and that of equally frequent genres
 
     def numbers(self, prefix: str) -> dict[str, float]:
         """Return the table as plain numbers: `prefix_measure`, and `…_low`, `…_high`, `…_base`."""
@@ -485,6 +488,7 @@ def evaluate(
         passing=major.passing,
         coverage=major.coverage,
         cut=major.cut,
+        named=major.named,
         thresholds=cuts,
         together=together,
         calibration=lines,
@@ -544,6 +548,9 @@ def major_reading(
         passing=interval(answered(curve, cut), reached),
         coverage=curve,
         cut=cut,
+        named=pd.DataFrame(
+            {"major": expected[asked], "likeliest": answer[asked], "lifted": lifted[asked]}
+        ),
     )
 
 
