@@ -52,8 +52,8 @@ def told(tables: dict[str, dict[str, dict[str, float]]]) -> list[tuple[str, str]
         ("likeness to the trained map, all weights shuffled", f"{last['likeness']:.2f}"),
         ("likeness of two posters' maps", f"{other['likeness']:.2f}"),
         *(
-            (f"{name}: area under the curve, less that of random orders", _effect(faithful[name]))
-            for name in ("deletion", "insertion")
+            (f"{name.replace(', beside', ': area under the curve, less that')}", _effect(row))
+            for name, row in faithful.items()
         ),
         ("log odds of a genre when its motif is painted in", f"{own:+.1f}"),
         ("log odds of other absent genres then", f"{others:+.1f}"),

@@ -93,12 +93,13 @@ def agreement_sentence(table: pd.DataFrame, *, films: int) -> str:
     )
 
 
-def doubling_sentence(curve: pd.Series) -> str:
+def doubling_sentence(curve: pd.Series, low: float, high: float) -> str:
     """Tell in one sentence what the last doubling of the training films (the index) brought."""
     gain = curve.iloc[-1] - curve.iloc[-2]
     return (
         f"Going from {curve.index[-2]:,} to {curve.index[-1]:,} training films raises the macro AUROC "
-        f"of a linear reading of VGG16's features by {gain:.3f}, to {curve.iloc[-1]:.3f}."
+        f"of a linear reading of VGG16's features by {gain:.3f} ({low:.3f} to {high:.3f}), to "
+        f"{curve.iloc[-1]:.3f}."
     )
 
 
@@ -131,12 +132,15 @@ def sources_ceiling(found: Mapping[str, float], *, films: int) -> str:
 
 def passing_sentence(passing: pd.Series) -> str:
     """Tell in one sentence how many films a network answers when it may pass (`MajorReading.passing`)."""
-    asked = f"sure enough to be right on {CLAIMED:.0%} of the validation films"
     if not passing["share"]:
-        return f"On no set of posters is it {asked}: told to pass on the others, it answers none."
+        return (
+            f"However sure it is, it is not right on {CLAIMED:.0%} of its answers on validation "
+            "films: told to answer only then, it answers none."
+        )
     return (
-        f"Told to answer only where it is {asked}, it answers {passing['share']:.0%} of the test "
-        f"films that have one major genre, and is right on {passing['right']:.0%} of these."
+        f"Told to answer only where it is so sure that {CLAIMED:.0%} of such answers were right on "
+        f"validation films, it answers {passing['share']:.0%} of the test films that have one major "
+        f"genre, and is right on {passing['right']:.0%} of these."
     )
 
 
@@ -172,7 +176,7 @@ def table(
     """
     readings = {
         "top1": "share of films whose one major genre is named",
-        "balanced_top1": "the same, averaged over genres",
+        "balanced_top1": "the same, each genre taken as likely, averaged over genres",
         "hit_at_1": "the surest genre is one of the film's",
         "hit_at_3": "one of the three surest genres is the film's",
         "label_accuracy": "share of all yes/no answers that are right",
@@ -185,8 +189,8 @@ def table(
         rows.append(("85 % accuracy", reading, measured, f"{base:.0%}", verdict))
     share, right = result.passing.loc[["share", "right"], "value"]
     low, high = result.passing.loc["right", ["low", "high"]].astype(float)
-    kept = _verdict(low, high, 0.0)
-    kept = "on a part of the films" if share and kept == "holds" else kept
+    kept = _verdict(low, high, 0.0) if share else "not reached here"
+    kept = "on a part of the films" if kept == "holds" else kept
     measured = f"{right:.0%}, on {share:.0%} of them" if share else "on none"
     rows.append(("85 % accuracy", "on films it is sure of (validation)", measured, "", kept))
     for name, value in milliseconds.items():

@@ -330,8 +330,10 @@ def faithfulness(curves: pd.DataFrame, axs: Sequence[Axes]) -> Sequence[Axes]:
     """Draw the curves of deletion and insertion into two axes, each beside that of random orders."""
     for ax, kind in zip(axs, ("deletion", "insertion"), strict=True):
         ax.plot(curves.index, curves[kind], label="in the map's order")
-        random = curves[f"{kind} at random"]
-        ax.plot(curves.index, random, color=BASE, linestyle="--", label="at random")
+        for rival, line in {"at random": "--", "from the centre": ":"}.items():
+            ax.plot(
+                curves.index, curves[f"{kind} {rival}"], color=BASE, linestyle=line, label=rival
+            )
         ax.set(title=kind.capitalize(), xlabel="share of the frame", ylim=(0, 1))
         ax.xaxis.set_major_formatter(PercentFormatter(1))
     axs[0].set_ylabel("mean score of the genre")
@@ -352,7 +354,9 @@ def forgetting(table: pd.DataFrame, *, ax: Axes | None = None) -> Axes:
         table.loc[other, "likeness"], color=BASE, linestyle="--", label="map of another poster"
     )
     ax.set(
-        ylim=(-0.5, 1.05), ylabel="rank correlation", xlabel="weights shuffled from the end to …"
+        ylim=(0, 1.05),
+        ylabel="rank correlation, sign aside",
+        xlabel="weights shuffled from the end to …",
     )
     ax.set_xticks(places, shuffled, rotation=45, ha="right", rotation_mode="anchor")
     ax.legend(loc="upper right", bbox_to_anchor=(1.0, 0.92))

@@ -17,6 +17,7 @@ from postergenre.reading import mean_interval
 
 Posters = NDArray[np.uint8]  # (posters, height, width, 3)
 STEPS = 10  # of deletion and insertion
+RIVALS = ("at random", "from the centre")  # the orders that stand beside a map's
 SIDES = ["box_left", "box_top", "box_right", "box_bottom"]
 
 
@@ -233,8 +234,7 @@ def pointing_table(
     motif = drawn["cue_motif"].to_numpy(dtype=str)
     asked = (motif == np.array(vocabulary)[top]) & drawn["box_left"].notna().to_numpy()
     boxes = drawn[SIDES].to_numpy(dtype=float)[asked]
-    axes = [np.exp(-0.5 * ((np.arange(n) + 0.5) / n - 0.5) ** 2 * 16) for n in (49, 33)]
-    centre = np.repeat((axes[0][:, None] * axes[1])[None], len(boxes), axis=0)
+    centre = np.repeat(_bell(49, 33)[None], len(boxes), axis=0)
     table = {}
     for name, one in {"Grad-CAM": maps[asked], "centre of the frame": centre}.items():
         hits, area = pointing_game(one, boxes)
@@ -242,6 +242,12 @@ def pointing_table(
         table[name] = (hits.mean(), *_wilson(hits), energy, len(hits))
     table["chance (area of the boxes)"] = (area.mean(), np.nan, np.nan, area.mean(), len(area))
     return pd.DataFrame.from_dict(table, orient="index", columns=columns)
+
+
+def _bell(height: int, width: int) -> NDArray[np.float64]:
+    """Return a Gaussian bell about the centre of the frame, a quarter of it wide."""
+    down, across = (np.exp(-8 * ((np.arange(n) + 0.5) / n - 0.5) ** 2) for n in (height, width))
+    return np.asarray(down[:, None] * across)
 
 
 def _wilson(hits: NDArray[np.bool_]) -> tuple[float, float]:
@@ -273,8 +279,10 @@ def randomised(
 
     From the last layer to the first, each one's weights are shuffled and stay so (the cascading
     test of Adebayo et al., NeurIPS 2018). Rows: the layer shuffled last; columns `likeness` (mean
-    rank correlation with the trained network's map), `low` and `high` (95 %). The last row is the
-    likeness of the trained network's maps of two different posters: what a map owes to no poster.
+    rank correlation with the trained network's map, its sign aside: weights at random may turn a
+    map round), `low` and `high` (95 %), and `blank`, the share of maps without any difference,
+    which are left out of it. The last row is the likeness of the trained network's maps of two
+    different posters: what a map owes to no poster.
     """
     trained = grad_cam(model, posters, genres, layer=layer)
     bare = keras.Model(model.inputs, model.outputs, name=model.name)  # a loss cannot be cloned
@@ -286,10 +294,18 @@ def randomised(
     for part in reversed([one for one in forgetful.layers if hasattr(one, "kernel")]):
         kernel = np.asarray(part.kernel)
         part.kernel.assign(drawn.permutation(kernel.ravel()).reshape(kernel.shape))
-        maps = _attended(attention, posters, genres)[0]
-        rows[part.name] = mean_interval(agreement(trained, maps))
-    rows["another poster's map"] = mean_interval(agreement(trained, np.roll(trained, 1, axis=0)))
-    return pd.DataFrame.from_dict(rows, orient="index", columns=["likeness", "low", "high"])
+        rows[part.name] = _likeness(trained, _attended(attention, posters, genres)[0])
+    rows["another poster's map"] = _likeness(trained, np.roll(trained, 1, axis=0))
+    columns = ["likeness", "low", "high", "blank"]
+    return pd.DataFrame.from_dict(rows, orient="index", columns=columns)
+
+
+def _likeness(
+    one: NDArray[np.float32], other: NDArray[np.float32]
+) -> tuple[float, float, float, float]:
+    drawn = (np.ptp(one, axis=(1, 2)) > 0) & (np.ptp(other, axis=(1, 2)) > 0)
+    alike = np.abs(agreement(one[drawn], other[drawn])) if drawn.any() else np.zeros(1)
+    return *mean_interval(alike), float(1 - drawn.mean())
 
 
 def faithfulness(
@@ -300,12 +316,13 @@ def faithfulness(
     *,
     seed: int = 7,
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """Blur posters cell by cell, or bring them back, in the order of a map and in a random order.
+    """Blur posters cell by cell, or bring them back, in the order of a map and in two others.
 
     Deletion and insertion (Petsiuk et al., BMVC 2018). Returned are the curves, mean scores of
     `genres` by share of the frame (rows), and the area under each poster's curve (posters by
     curve). A map that tells what matters lowers the score fast in deletion, and raises it fast in
-    insertion. Columns: `deletion`, `deletion at random`, `insertion`, `insertion at random`.
+    insertion. Columns: `deletion`, `deletion at random`, `deletion from the centre` outwards, and
+    the same of `insertion`.
     """
     _check_genres(model, posters, genres)
     soft = alterations.without_detail(posters)
@@ -315,7 +332,9 @@ def faithfulness(
     chance = np.random.default_rng(seed).random(maps.shape)
     shares = np.linspace(0, 1, STEPS + 1)
     curves = {}
-    for ending, values in {"": maps, " at random": chance}.items():
+    centre = np.broadcast_to(_bell(*maps.shape[1:]), maps.shape)
+    orders = {"": maps, f" {RIVALS[0]}": chance, f" {RIVALS[1]}": centre}
+    for ending, values in orders.items():
         flat = values.reshape(len(maps), -1)
         ranks = np.argsort(np.argsort(-flat, axis=1), axis=1).reshape(maps.shape)
         wide = ranks[:, down][:, :, across, None]
@@ -333,13 +352,14 @@ def faithfulness(
 
 
 def faithfulness_table(areas: pd.DataFrame) -> pd.DataFrame:
-    """Return the area under each curve beside that of random orders, and their difference, paired."""
+    """Return the area under each curve beside those of its rivals, and their difference, paired."""
     rows = {}
     for kind in ("deletion", "insertion"):
-        apart = areas[kind] - areas[f"{kind} at random"]
-        means = areas[kind].mean(), areas[f"{kind} at random"].mean()
-        rows[kind] = (*means, *mean_interval(apart.to_numpy()))
-    columns = ["in the map's order", "at random", "difference", "low", "high"]
+        for rival in RIVALS:
+            beside = areas[f"{kind} {rival}"]
+            apart = mean_interval((areas[kind] - beside).to_numpy())
+            rows[f"{kind}, beside {rival}"] = (areas[kind].mean(), beside.mean(), *apart)
+    columns = ["in the map's order", "in the other", "difference", "low", "high"]
     return pd.DataFrame.from_dict(rows, orient="index", columns=columns)
 
 
@@ -373,21 +393,29 @@ def planted(
 
 def trust_sentence(faithful: pd.DataFrame, forgotten: pd.DataFrame, *, posters: int) -> str:
     """Tell in one sentence whether the maps passed: deletion and insertion, and shuffled weights."""
-    deletion, insertion = faithful.loc["deletion"], faithful.loc["insertion"]
-    lowers, raises = deletion["high"] < 0, insertion["low"] > 0
-    *_, last, other = forgotten["likeness"]
-    forgets = last - other < 0.25
+    told, marks = [], []
+    for rival in RIVALS:
+        deletion, insertion = (
+            faithful.loc[f"{kind}, beside {rival}"] for kind in ("deletion", "insertion")
+        )
+        marks.append(deletion["high"] < 0 and insertion["low"] > 0)
+        told.append(
+            " and ".join(
+                f"{one['difference']:+.2f} ({one['low']:+.2f} to {one['high']:+.2f})"
+                for one in (deletion, insertion)
+            )
+        )
+    last, other = forgotten.iloc[-2], forgotten.iloc[-1]
+    forgets = last["low"] <= other["high"]
+    verdicts = ["mark" if marked else "do not surely mark" for marked in marks]
     return (
-        f"On {posters} test posters, blurring in the order of its heat maps "
-        f"{'lowers' if lowers else 'does not surely lower'} a genre's score faster than in a random "
-        f"order (area under the curve {deletion['difference']:+.2f}, {deletion['low']:+.2f} to "
-        f"{deletion['high']:+.2f}), and bringing the poster back "
-        f"{'raises' if raises else 'does not surely raise'} it faster "
-        f"({insertion['difference']:+.2f}, {insertion['low']:+.2f} to {insertion['high']:+.2f}): the "
-        f"maps {'mark' if lowers and raises else 'do not surely mark'} places that matter more to it "
-        f"than places at random; with all its weights shuffled they "
-        f"{'are as unlike' if forgets else 'stay more like'} its own "
-        f"({last:.2f}) {'as' if forgets else 'than'} maps of two posters are ({other:.2f})."
+        f"On {posters} test posters, blurring in the order of its heat maps, and bringing the poster "
+        f"back in it, changes the area under a genre's score by {told[0]} beside random orders, by "
+        f"{told[1]} beside an order from the frame's centre outwards: the maps {verdicts[0]} places "
+        f"that matter more to it than places at random, and {verdicts[1]} places that matter more "
+        f"than the centre; with all its weights shuffled they are {'no more' if forgets else 'more'} "
+        f"like its own ({last['likeness']:.2f}, {last['blank']:.0%} of them blank) than maps of two "
+        f"posters are ({other['likeness']:.2f})."
     )
 
 

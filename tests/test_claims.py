@@ -61,7 +61,7 @@ def test_a_claim_is_judged_by_its_interval_and_never_when_a_constant_answer_reac
         ((0.88, 0.86, 0.90), "on a part of the films", "answers 40% of the test films"),
         ((0.86, 0.80, 0.90), "cannot be told", "is right on 86% of these"),
         ((0.80, 0.76, 0.84), "not reached here", "is right on 80% of these"),
-        ((0.0, 0.0, 0.0), "not reached here", "it answers none"),
+        ((np.nan, np.nan, np.nan), "not reached here", "it answers none"),
     ],
 )
 def test_a_network_that_may_pass_is_judged_by_its_interval_as_well(
@@ -174,8 +174,9 @@ def test_two_sources_are_compared_where_both_are_known_and_nowhere_else() -> Non
 
 def test_what_more_films_bring_and_what_archives_cost_is_told_in_a_sentence() -> None:
     curve = pd.Series([0.6, 0.7, 0.75], index=[1000, 2000, 4000])
-    assert "from 2,000 to 4,000 training films" in claims.doubling_sentence(curve)
-    assert "by 0.050, to 0.750" in claims.doubling_sentence(curve)
+    told = claims.doubling_sentence(curve, 0.03, 0.07)
+    assert "from 2,000 to 4,000 training films" in told
+    assert "by 0.050 (0.030 to 0.070), to 0.750" in told
     assert "one archive" in claims.archives_sentence(pd.DataFrame())
     table = pd.DataFrame(
         {"value": [0.021, -0.003], "low": [0.01, -0.005], "high": [0.03, 0.001]},

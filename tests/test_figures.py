@@ -129,15 +129,17 @@ def test_only_differences_to_be_believed_are_drawn() -> None:
 
 
 def test_curves_of_deletion_and_insertion_stand_beside_those_of_chance() -> None:
-    names = ["deletion", "deletion at random", "insertion", "insertion at random"]
-    curves = pd.DataFrame(np.linspace(0, 0.9, 12).reshape(3, 4), [0, 0.5, 1], names)
+    endings = ("", " at random", " from the centre")
+    names = [f"{kind}{ending}" for kind in ("deletion", "insertion") for ending in endings]
+    curves = pd.DataFrame(np.linspace(0, 0.9, 18).reshape(3, 6), [0, 0.5, 1], names)
     fig, axs = plt.subplots(1, 2)
     assert figures.faithfulness(curves, axs) is axs
     fig.canvas.draw()
     for ax, kind in zip(axs, ("deletion", "insertion"), strict=True):
         assert ax.get_title() == kind.capitalize()
-        for line, name in zip(ax.lines, (kind, f"{kind} at random"), strict=True):
-            np.testing.assert_allclose(np.asarray(line.get_ydata(), float), curves[name])
+        for line, ending in zip(ax.lines, endings, strict=True):
+            drawn = np.asarray(line.get_ydata(), float)
+            np.testing.assert_allclose(drawn, curves[f"{kind}{ending}"])
 
 
 def test_a_network_that_forgets_is_drawn_from_its_end_beside_another_posters_map() -> None:

@@ -131,16 +131,19 @@ def test_a_map_of_the_patch_is_more_faithful_than_chance_and_its_opposite_less(
     network: keras.Model, blurred: tuple[pd.DataFrame, pd.DataFrame]
 ) -> None:
     curves, areas = blurred
-    assert areas.shape == (6, 4)
+    assert areas.shape == (6, 6)
     good = maps.faithfulness_table(areas)
-    assert good.loc["deletion", "high"] < 0 < good.loc["insertion", "low"]
+    for rival in ("at random", "from the centre"):
+        assert good.loc[f"deletion, beside {rival}", "high"] < 0
+        assert good.loc[f"insertion, beside {rival}", "low"] > 0
     assert curves.loc[0.5, "deletion"] < curves.loc[0.5, "deletion at random"]
     assert curves["deletion"].iloc[4] < curves["deletion"].iloc[-1]  # the patch went first
     posters, truth = patches(6, seed=5)
     genres = truth.argmax(axis=1).tolist()
     bad = maps.faithfulness_table(maps.faithfulness(network, posters, genres, -marked(truth))[1])
-    assert bad.loc["insertion", "high"] < 0 < bad.loc["deletion", "low"]
-    np.testing.assert_allclose(good["at random"], bad["at random"], atol=1e-5)
+    chance = [f"{kind}, beside at random" for kind in ("deletion", "insertion")]
+    assert bad.loc[chance[1], "high"] < 0 < bad.loc[chance[0], "low"]
+    np.testing.assert_allclose(good["in the other"], bad["in the other"], atol=1e-5)
 
 
 def test_curves_of_deletion_go_from_the_poster_to_the_blur_and_of_insertion_back(
@@ -167,15 +170,20 @@ def test_the_difference_of_two_curves_is_paired_poster_by_poster() -> None:
         {
             "deletion": [0.1, 0.5, 0.9],
             "deletion at random": [0.3, 0.7, 1.1],
+            "deletion from the centre": [0.1, 0.5, 0.9],
             "insertion": [0.6, 0.6, 0.6],
             "insertion at random": [0.5, 0.6, 0.7],
+            "insertion from the centre": [0.4, 0.4, 0.4],
         }
     )
     table = maps.faithfulness_table(areas)
-    told = table.loc["deletion"].to_list()
+    told = table.loc["deletion, beside at random"].to_list()
     np.testing.assert_allclose(told, [0.5, 0.7, -0.2, -0.2, -0.2])
     apart = 1.96 * 0.1 / np.sqrt(3)
-    np.testing.assert_allclose(table.loc["insertion"], [0.6, 0.6, 0, -apart, apart], atol=1e-12)
+    told = table.loc["insertion, beside at random"]
+    np.testing.assert_allclose(told, [0.6, 0.6, 0, -apart, apart], atol=1e-12)
+    told = table.loc["insertion, beside from the centre", "difference"]
+    assert told == pytest.approx(0.2)
 
 
 def test_the_energy_inside_a_box_counts_cells_by_their_part_in_it() -> None:
@@ -320,16 +328,19 @@ def test_each_genre_has_its_mean_map_and_each_poster_its_highest_genres(
     assert [len(each) for each in maps.top_maps(network, posters[:0])] == [0, 0]
 
 
-def trust(deletion: float, insertion: float, last: float, other: float) -> str:
+def trust(deletion: float, insertion: float, last: float, other: float, centre: float = 0) -> str:
     """Return the sentence on maps whose differences are these, each give or take 0.05."""
     rows = {
-        kind: [0.5, 0.5, value, value - 0.05, value + 0.05]
-        for kind, value in {"deletion": deletion, "insertion": insertion}.items()
+        f"{kind}, beside {rival}": [0.5, 0.5, value, value - 0.05, value + 0.05]
+        for rival, sign in (("at random", 0), ("from the centre", centre))
+        for kind, value in {"deletion": deletion - sign, "insertion": insertion + sign}.items()
     }
-    columns = ["in the map's order", "at random", "difference", "low", "high"]
+    columns = ["in the map's order", "in the other", "difference", "low", "high"]
     faithful = pd.DataFrame.from_dict(rows, orient="index", columns=columns)
+    likeness = np.array([0.9, last, other])
     forgotten = pd.DataFrame(
-        {"likeness": [0.9, last, other]}, index=["logits", "conv1", "another poster's map"]
+        {"likeness": likeness, "low": likeness - 0.02, "high": likeness + 0.02, "blank": 0.25},
+        index=["logits", "conv1", "another poster's map"],
     )
     return maps.trust_sentence(faithful, forgotten, posters=40)
 
@@ -337,11 +348,14 @@ def trust(deletion: float, insertion: float, last: float, other: float) -> str:
 def test_maps_are_trusted_when_they_mark_what_matters_and_go_with_the_weights() -> None:
     marks = "the maps mark places that matter more to it than places at random"
     assert marks in trust(-0.1, 0.1, 0.05, 0.1)
-    assert "do not surely mark" in trust(-0.1, 0.01, 0.05, 0.1)
-    assert "do not surely mark" in trust(0.1, 0.1, 0.05, 0.1)
-    assert "stay more like its own" in trust(-0.1, 0.1, 0.95, 0.1)
-    # Maps less alike than those of two posters have gone with the weights all the more.
-    assert marks in trust(-0.1, 0.1, -0.3, 0.6)
+    assert "and mark places that matter more than the centre" in trust(-0.1, 0.1, 0.05, 0.1)
+    nearer = trust(-0.1, 0.1, 0.05, 0.1, centre=-0.2)
+    assert marks in nearer
+    assert "and do not surely mark places that matter more than the centre" in nearer
+    assert "maps do not surely mark places" in trust(-0.1, 0.01, 0.05, 0.1)
+    assert "maps do not surely mark places" in trust(0.1, 0.1, 0.05, 0.1)
+    assert "no more like its own (0.12, 25% of them blank)" in trust(-0.1, 0.1, 0.12, 0.1)
+    assert "they are more like its own" in trust(-0.1, 0.1, 0.95, 0.1)
 
 
 def test_a_table_without_a_number_becomes_plain_values() -> None:

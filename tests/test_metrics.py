@@ -144,7 +144,9 @@ def test_coverage_is_counted_from_the_surest_film() -> None:
     assert (
         metrics.sure_enough(chosen, right, sure, 0.9) == np.inf
     )  # fewer than twenty films prove nothing
-    assert metrics.answered(curve, np.inf) == {"share": 0, "right": 0}
+    none = metrics.answered(curve, np.inf)
+    assert none["share"] == 0
+    assert np.isnan(none["right"])
 
 
 def test_the_base_of_hit_at_3_is_the_triple_that_is_on_most_films() -> None:
@@ -221,8 +223,33 @@ def test_hits_are_counted_part_by_part_with_an_interval() -> None:
     found = metrics.hits_by(part, hit, base)
     assert found.loc["old", ["films", "value", "base"]].tolist() == [8, 0.75, 0.5]
     assert found.loc["new", ["films", "value", "base"]].tolist() == [2, 1, 0]
-    # Wilson's interval for 6 of 8 at 95 %, from its formula by hand: 0.409 to 0.929.
-    assert found.loc["old", ["low", "high"]].tolist() == pytest.approx([0.4093, 0.9285], abs=1e-3)
+    # Of the eight, two are hit where the base is not and none the other way: 2/8, give or take
+    # 1.96 times the root of (2/8 - (2/8)^2) 8/7 / 8.
+    reach = 1.96 * np.sqrt((2 / 8 - 4 / 64) / 7)
+    told = found.loc["old", ["ahead", "low", "high"]].tolist()
+    assert told == pytest.approx([0.25, 0.25 - reach, 0.25 + reach])
+
+
+def test_intervals_of_measures_that_repeated_films_raise_lie_about_their_value() -> None:
+    table, truth, scores = population(2000)
+    result = metrics.evaluate(table, truth, scores, list("ABC"), list("ABC"), repeats=100)
+    for measure in ("map", "ece"):
+        value, low, high = result.table.loc[measure, ["value", "low", "high"]]
+        assert low < value < high
+    samples = pd.DataFrame({"map": [0.5, 0.6, 0.7], "x": [0.5, 0.6, 0.7]})
+    found = metrics.interval({"map": 0.5, "x": 0.5}, samples, level=1)
+    assert found.loc["map"].tolist() == pytest.approx([0.5, 0.3, 0.5])
+    assert found.loc["x"].tolist() == pytest.approx([0.5, 0.5, 0.7])
+
+
+def test_the_interval_of_what_is_answered_knows_that_its_cut_was_chosen() -> None:
+    table, truth, scores = population(2000)
+    result = metrics.evaluate(table, truth, scores, list("ABC"), list("ABC"), repeats=100)
+    asked = len(result.named)
+    low, high = result.passing.loc["share", ["low", "high"]]
+    share = result.passing.loc["share", "value"]
+    # With the cut held fixed, a share's interval is its binomial one.
+    assert high - low > 1.2 * 2 * 1.96 * np.sqrt(share * (1 - share) / asked)
 
 
 def test_two_equal_sources_agree_fully() -> None:
