@@ -337,7 +337,7 @@ def faithfulness(curves: pd.DataFrame, axs: Sequence[Axes]) -> Sequence[Axes]:
         ax.set(title=kind.capitalize(), xlabel="share of the frame", ylim=(0, 1))
         ax.xaxis.set_major_formatter(PercentFormatter(1))
     axs[0].set_ylabel("mean score of the genre")
-    axs[0].legend(loc="upper right")
+    axs[-1].legend(loc="lower right")
     return axs
 
 
