@@ -161,7 +161,7 @@ def interval(value: Measures, samples: pd.DataFrame, *, level: float = 0.95) -> 
     table = pd.DataFrame({"value": pd.Series(value), "low": edges.iloc[0], "high": edges.iloc[1]})
     found = table.index.intersection(BIASED)
     turned = 2 * table.loc[found, ["value"]].to_numpy() - table.loc[found, ["high", "low"]]
-    table.loc[found, ["low", "high"]] = turned.to_numpy()
+    table.loc[found, ["low", "high"]] = turned.to_numpy().clip(min=0)  # neither can be less
     return table.loc[list(value)]
 
 
