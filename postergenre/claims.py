@@ -103,6 +103,20 @@ def doubling_sentence(curve: pd.Series, low: float, high: float) -> str:
     )
 
 
+def years_sentence(found: pd.DataFrame | None, first_year: int) -> str:
+    """Tell in one sentence what a reader of older films loses on later ones (`metrics.difference`)."""
+    if found is None:
+        return (
+            f"This run does not have both older films and films from {first_year} on, so what years "
+            "cost cannot be told."
+        )
+    value, low, high = found.loc["macro_auroc", ["value", "low", "high"]]
+    return (
+        f"Asked about films from {first_year} on, a reader of older films is {value:.3f} behind one "
+        f"that has learned from all years, in macro AUROC (95 % interval {low:.3f} to {high:.3f})."
+    )
+
+
 def archives_sentence(table: pd.DataFrame) -> str:
     """Tell in one sentence how far a reader of one archive falls behind on the others' pictures."""
     if table.empty:

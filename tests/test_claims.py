@@ -72,6 +72,14 @@ def test_a_network_that_may_pass_is_judged_by_its_interval_as_well(
     assert sentence in claims.passing_sentence(told.passing["value"])
 
 
+def test_what_years_cost_is_told_where_there_are_years() -> None:
+    found = pd.DataFrame({"value": [0.02], "low": [0.01], "high": [0.03]}, index=["macro_auroc"])
+    told = claims.years_sentence(found, 2010)
+    assert "from 2010 on, a reader of older films is 0.020 behind" in told
+    assert "(95 % interval 0.010 to 0.030)" in told
+    assert "cannot be told" in claims.years_sentence(None, 2010)
+
+
 def test_mistakes_are_the_surest_wrong_answers_on_test_films_and_link_to_real_films(
     run: str,
 ) -> None:
