@@ -193,7 +193,7 @@ def classify(posters: Sequence[Path], network: Path, *, as_json: bool) -> int:
             part = files[start : start + AT_ONCE]
             for file, answer in zip(part, reader.classify(part), strict=True):
                 if "error" in answer:
-                    unread.append(f"{file}: {answer['error']}")
+                    unread.append(f"{named(file)}: {answer['error']}")
                 told = {"file": str(file)} | answer
                 bar.write(json.dumps(told) if as_json else line(file, answer))
             bar.update(len(part))
@@ -204,9 +204,14 @@ def classify(posters: Sequence[Path], network: Path, *, as_json: bool) -> int:
     return 1 if unread else 0
 
 
+def named(file: Path) -> str:
+    """Return a file's name with a question mark for each letter that would not print."""
+    return "".join(letter if letter.isprintable() else "?" for letter in str(file))
+
+
 def line(file: Path, answer: Mapping[str, Any]) -> str:
     """Word a classified poster for people: its major genre, then the three likeliest genres."""
-    name = "".join(letter if letter.isprintable() else "?" for letter in str(file))
+    name = named(file)
     if "error" in answer:
         return f"{name}  not read: {answer['error']}"
     likeliest = sorted(answer["scores"].items(), key=lambda item: -item[1])[:3]
@@ -256,6 +261,14 @@ def main(words: Sequence[str] | None = None) -> int:
     except BrokenPipeError:  # whoever read our answers has heard enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
+    except OSError as error:
+        where = f"{error.filename}: " if error.filename else ""
+        print(
+            f"{where}{error.strerror or error}. Expected a place that exists, that you may use and "
+            "that has room; nothing that was finished is lost.",
+            file=sys.stderr,
+        )
+        return StudyError.status
     except KeyboardInterrupt:
         more = " What is finished is kept; call again and it goes on."
         print("\nStopped." + (more if asked.command == "study" else ""), file=sys.stderr)

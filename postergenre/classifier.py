@@ -77,7 +77,17 @@ class Classifier:
         try:
             network: Any = _keras(file, told) if chosen == "keras" else _Lite(file)
             genres, size = network.genres, network.size
-        except (ValueError, OSError, RuntimeError, KeyError) as error:
+            if not np.isfinite(network(np.zeros((1, *size, 3), np.uint8))).all():
+                raise ValueError("of a blank poster, its scores are no numbers")
+        except (
+            ArithmeticError,
+            AttributeError,
+            KeyError,
+            OSError,
+            RuntimeError,
+            TypeError,
+            ValueError,
+        ) as error:
             reason = str(error).splitlines()[0] if str(error) else type(error).__name__
             raise StudyError(
                 f"{file} cannot be read as a network ({reason}). Train the network again."
@@ -257,12 +267,18 @@ class _quiet:  # noqa: N801
     """Keep what LiteRT's C++ says of its delegates off standard error."""
 
     def __enter__(self) -> None:
-        self._kept, self._null = os.dup(2), os.open(os.devnull, os.O_WRONLY)
+        self._null = os.open(os.devnull, os.O_WRONLY)
+        try:
+            self._kept = os.dup(2)
+        except OSError:  # closed, as by `2>&-`: nothing is said there, and 2 may now be our own
+            self._kept = -1
+            return
         os.dup2(self._null, 2)
 
     def __exit__(self, *_: object) -> None:
-        os.dup2(self._kept, 2)
-        os.close(self._kept)
+        if self._kept >= 0:
+            os.dup2(self._kept, 2)
+            os.close(self._kept)
         os.close(self._null)
 
 
@@ -302,7 +318,7 @@ def _wrong(told: Mapping[str, Any]) -> str:
         values = np.asarray(told[name])
         if values.dtype.kind not in "if" or values.shape != shape or not np.isfinite(values).all():
             return f"{name} of {shape} numbers"
-    if sure is not None and not isinstance(sure, (int, float)):
+    if sure is not None and not (isinstance(sure, (int, float)) and sure >= 0):
         return "a number as sure"
     return "" if isinstance(told["card"], dict) else "a card of names and values"
 

@@ -581,25 +581,47 @@ def _need_columns(
 
 
 def _record(row: Mapping[str, Any]) -> dict[str, Any]:
-    def whole(value: Any) -> int | None:
+    def refused(column: str, expected: str) -> SourceError:
+        film = row.get("film_id") or row.get("id") or row.get("title")
+        return SourceError(
+            f"Film {str(film)[:60]}: {column} is {str(row.get(column))[:60]!r}, and {expected} was "
+            "expected. Mend the source and collect again; what came before is kept."
+        )
+
+    def whole(column: str, most: int) -> int | None:
         try:
-            return int(float(value))
+            number = int(float(row.get(column)))  # type: ignore[arg-type]
         except (TypeError, ValueError):
             return None
+        except OverflowError:
+            number = most + 1
+        if abs(number) > most:
+            raise refused(column, f"a number up to {most}")
+        return number
 
-    def words(value: Any) -> Any:
+    def words(column: str) -> list[str] | None:
+        value = row.get(column)
         if isinstance(value, str):
             value = [word.strip() for word in re.split(r"[|,]", value)]
-        return [word for word in value if word] or None if value else None
+        if value is None or (isinstance(value, float) and value != value):
+            return None
+        if not isinstance(value, Iterable) or not all(isinstance(word, str) for word in value):
+            raise refused(column, "a list of words such as Drama|Horror")
+        return [word for word in value if word] or None
 
-    def text(value: Any) -> str | None:
+    def text(column: str) -> str | None:
+        value = row.get(column)
+        if isinstance(value, (list, tuple, dict, np.ndarray)):
+            raise refused(column, "one value")
         return str(value) if value or value == 0 else None
 
-    record: dict[str, Any] = {name: text(row.get(name)) for name in SCHEMA.names[:11]}
+    record: dict[str, Any] = {
+        name: None if name in GENRE_COLUMNS else text(name) for name in SCHEMA.names[:11]
+    }
     if (record["imdb_id"] or "").isdigit():  # as many public sets tell it
         record["imdb_id"] = f"tt{record['imdb_id']:0>7}"
-    record |= {"year": whole(row.get("year")), "tmdb_id": whole(row.get("tmdb_id"))}
-    record |= {name: words(row.get(name)) for name in GENRE_COLUMNS}
+    record |= {"year": whole("year", 9999), "tmdb_id": whole("tmdb_id", 2**53)}
+    record |= {name: words(name) for name in GENRE_COLUMNS}
     if not (record["imdb_genres"] or record["tmdb_genres"]):
-        record["other_genres"] = words(row.get("genres"))
+        record["other_genres"] = words("genres")
     return record

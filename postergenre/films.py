@@ -65,7 +65,7 @@ def population(
         raise StudyError(
             f"No genre is on {minimum_films} films or more. Of {len(kept)} films with poster and genre, "
             f"the most frequent are {_counts(kept['genres'].explode().value_counts().head(3))}. "
-            "Lower `minimum_films`, or collect more."
+            f"Lower `minimum_films`, or collect more.{_strangers(catalogue)}"
         )
     kept = kept.assign(genres=[[g for g in row if g in words] for row in kept["genres"]])
     kept = kept[kept["genres"].str.len() > 0].reset_index(drop=True)
@@ -73,6 +73,18 @@ def population(
     kept["major"] = one_major(kept, majors)
     funnel["with one major genre"] = int(kept["major"].notna().sum())
     return kept, pd.Series(funnel, name="films")
+
+
+def _strangers(catalogue: pd.DataFrame) -> str:
+    """Say which genre words of a catalogue are not in the vocabulary of TMDB and IMDb, if any."""
+    said = pd.concat([catalogue[name].explode() for name in corpus.GENRE_COLUMNS]).dropna()
+    strange = [word for word in said.value_counts().index if not genres.known(word)]
+    if not strange:
+        return ""
+    return (
+        f" Not understood: {', '.join(strange[:8])}. Words are those of TMDB or IMDb, such as "
+        f"{', '.join(genres.MAJORS[:3])}, with | between two."
+    )
 
 
 def _counts(films: pd.Series) -> str:

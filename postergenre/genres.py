@@ -79,6 +79,11 @@ def common(names: Iterable[str]) -> list[str]:
     return sorted((words & IMDB) - NOT_GENRES)
 
 
+def known(name: str) -> bool:
+    """Return whether TMDB or IMDb uses a word, for a genre or for a format."""
+    return _SPELLINGS.get(name, name) in IMDB | set(TMDB.values())
+
+
 def major(names: Iterable[str], majors: Iterable[str] = MAJORS) -> str | None:
     """Return the one major genre among the names; None when there is none or more than one."""
     found = set(names) & set(majors)

@@ -10,6 +10,17 @@ from typing import Any, NamedTuple
 
 from postergenre.errors import ParameterError, StudyError
 
+# The least and the most that a number may be, where that is not 1 (0 for shares and rates) and all.
+LEAST = {
+    "seed": 0,
+    "minimum_votes": 0,
+    "fine_tune_epochs": 0,
+    "maps_shown": 0,
+    "repeats": 2,
+    "height": 48,
+    "width": 32,
+}
+MOST = {"height": 1024, "width": 1024, "tuned_blocks": 3, "validation": 0.5, "test": 0.5}
 KINDS = {
     "int": "a whole number",
     "float": "a number",
@@ -66,7 +77,7 @@ def read_parameters(file: Path) -> dict[str, Any]:
         raise ParameterError(
             f"The parameters in {file} cannot be read: {error.strerror}."
         ) from None
-    except (UnicodeDecodeError, yaml.YAMLError) as error:
+    except (ValueError, RecursionError, yaml.YAMLError) as error:
         raise ParameterError(f"{file} is not YAML: {error}") from None
     if values is not None and not isinstance(values, dict):
         raise ParameterError(f"{file}: expected lines like `epochs: 20`, came {_shown(values)}.")
@@ -76,7 +87,7 @@ def read_parameters(file: Path) -> dict[str, Any]:
 def named(wish: str, names: Sequence[str]) -> str:
     """Return the full name of a notebook given by its name or its number."""
     for name in names:
-        if wish == name or (wish.isdigit() and int(wish) == int(name[:2])):
+        if wish == name or (wish.isdecimal() and int(wish) == int(name[:2])):
             return name
     raise ParameterError(f"There is no notebook {wish}. There are: {', '.join(names)}.")
 
@@ -144,7 +155,19 @@ def _shown(value: Any) -> str:
 
 
 def _typed(label: str, value: Any, about: Parameter, is_text: bool) -> Any:
-    """Return the value in the parameter's own type, or say what was expected and what came."""
+    """Return the value in the parameter's own type and range, or say what was expected and what came."""
+    meant = _in_its_type(label, value, about, is_text)
+    name = label.rpartition(".")[2]
+    least, most = LEAST.get(name, 1 if about.kind == "int" else 0), MOST.get(name, float("inf"))
+    if about.kind in ("int", "float") and not (least <= meant <= most and meant != float("inf")):
+        upper = f" to {most}" if name in MOST else " or more"
+        raise ParameterError(f"Parameter {label}: expected {least}{upper}, came {value}.")
+    if about.kind == "list" and about.default and not meant:
+        raise ParameterError(f"Parameter {label}: expected a list like {_shown(about.default)}.")
+    return meant
+
+
+def _in_its_type(label: str, value: Any, about: Parameter, is_text: bool) -> Any:
     meant = _from_text(value, about.kind) if is_text else value
     if about.kind == "float" and type(meant) is int:
         return float(meant)
@@ -175,5 +198,5 @@ def _from_text(text: str, kind: str) -> Any:
         if kind == "list":
             return yaml.safe_load(text if text.startswith("[") else f"[{text}]")
         return text if kind == "str" else ast.literal_eval(text)
-    except (SyntaxError, ValueError, yaml.YAMLError):
+    except (SyntaxError, ValueError, RecursionError, MemoryError, yaml.YAMLError):
         return text

@@ -10,7 +10,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from postergenre.errors import MissingStep
+from postergenre.errors import MissingStep, StudyError
 
 # Which notebook writes a file, so that a missing one can name the step to run.
 WRITTEN_BY = {
@@ -36,6 +36,8 @@ def project() -> Path:
 
 def run_directory(run: str | os.PathLike[str]) -> Path:
     """Return the absolute path of a run; a relative one counts from the root of the checkout."""
+    if not str(run):
+        raise StudyError("Expected the directory of a run, such as runs/mine; nothing came.")
     return project() / Path(run).expanduser()
 
 

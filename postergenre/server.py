@@ -591,8 +591,10 @@ def listen(host: str, port: int) -> socket.socket:
     place = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET)
     place.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
+        if not host:
+            raise OSError("no address came")
         place.bind((host, port))
-    except (OSError, OverflowError) as error:
+    except (OSError, OverflowError, TypeError, UnicodeError) as error:
         place.close()
         reason = getattr(error, "strerror", None) or error
         raise StudyError(

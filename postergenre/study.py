@@ -60,8 +60,8 @@ def study(
     directory = run_directory(run)
     paths = {path.stem: path for path in notebooks(folder or project() / "notebooks")}
     names = list(paths)
-    first = named(start, names) if start else None
-    single = named(only, names) if only else None
+    first = named(start, names) if start is not None else None
+    single = named(only, names) if only is not None else None
     known = parameters(paths.values())
     wanted = settle(known, file=read_parameters(file) if file else None, given=given)
     codes = {name: _code(path) for name, path in paths.items()}

@@ -83,7 +83,8 @@ def fit(
     stamp |= {"validation": sha256(np.packbits(truth).tobytes()).hexdigest()[:16]}
     best = folder / f"{name}_best.weights.h5"
     history = _resume(model, folder, name, stamp)
-    if not history:
+    if not history:  # the best weights of another training may not stand beside its history
+        (folder / f"{name}.json").unlink(missing_ok=True)
         _save(model, best)
     bar = tqdm(range(len(history), epochs), initial=len(history), total=epochs)
     for epoch in bar:

@@ -3,6 +3,7 @@ import json
 import tracemalloc
 import zlib
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 import pytest
@@ -143,6 +144,29 @@ def test_a_csv_beside_its_pictures_is_read(tmp_path: Path) -> None:
     assert [image is not None for _, image, _ in found] == [True, False, False]
     assert found[0][0]["other_genres"] == ["Drama", "War"]
     assert (found[0][0]["year"], found[1][0]["year"]) == (1999, None)
+
+
+@pytest.mark.parametrize(
+    ("told", "message"),
+    [
+        ({"year": "99999999999999999999"}, "year is '99999999999999999999', and a number up to"),
+        ({"year": "inf"}, "year is 'inf'"),
+        ({"tmdb_id": 1e30}, "tmdb_id is '1e[+]30'"),
+        ({"genres": [18, 35], "imdb_genres": None}, r"genres is '\[18, 35\]', and a list of words"),
+        ({"genres": [{"name": "Drama"}], "imdb_genres": None}, "and a list of words"),
+        ({"genres": 18, "imdb_genres": None}, "and a list of words"),
+        ({"title": ["One"]}, "title is .* and one value was expected"),
+    ],
+)
+def test_what_no_catalogue_can_hold_is_refused_before_it_is_kept(
+    tmp_path: Path, run: str, told: dict[str, Any], message: str
+) -> None:
+    good = [record(n) | {"image": {"bytes": jpeg(n), "path": None}} for n in range(2)]
+    pd.DataFrame([good[0] | told]).to_parquet(tmp_path / "films.parquet")
+    with pytest.raises(SourceError, match=message):
+        collected(run, corpus.from_parquet(tmp_path))
+    pd.DataFrame(good).to_parquet(tmp_path / "films.parquet")  # mended: the run goes on
+    assert len(collected(run, corpus.from_parquet(tmp_path))) == 2
 
 
 def test_a_csv_without_its_pictures_says_where_they_were_looked_for(tmp_path: Path) -> None:

@@ -163,6 +163,13 @@ def test_too_few_films_are_refused_with_what_came_and_what_to_do() -> None:
     table = catalogue({"imdb_genres": ["Drama"]}, {"imdb_genres": ["Drama", "War"]})
     with pytest.raises(StudyError, match=r"No genre is on 9 films.*Drama 2, War 1.*Lower"):
         films.population(table, minimum_films=9, majors=MAJORS)
+    foreign = catalogue(
+        {"imdb_genres": ["drama", "Kom\u00f6die"]}, {"imdb_genres": ["drama", "Short"]}
+    )
+    with pytest.raises(
+        StudyError, match=r"Not understood: drama, Kom\u00f6die\. Words are those of"
+    ):
+        films.population(foreign, minimum_films=1, majors=MAJORS)
     with pytest.raises(StudyError, match=r"40 films in 14 groups came, 25 groups of one genre"):
         films.split(many(40), validation=0.12, test=0.24, seed=1)
     table = many(90).assign(split=["test"] * 90, major="Drama")

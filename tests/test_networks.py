@@ -72,6 +72,18 @@ def test_a_finished_training_is_not_repeated_but_another_one_begins_anew(tmp_pat
     assert trained(tmp_path, learning="other")[2] == [0, 1, 2]
 
 
+def test_a_finished_training_is_never_given_the_weights_of_one_that_was_stopped_early(
+    tmp_path: Path,
+) -> None:
+    whole, told, _ = trained(tmp_path)
+    with pytest.raises(KeyboardInterrupt):
+        trained(tmp_path, learning="other", stop_after=0)
+    again, history, _ = trained(tmp_path)
+    pd.testing.assert_series_equal(history["validation_map"], told["validation_map"])
+    for one, other in zip(whole.get_weights(), again.get_weights(), strict=True):
+        np.testing.assert_array_equal(one, other)
+
+
 def test_a_training_begins_anew_when_the_validation_films_are_others(tmp_path: Path) -> None:
     trained(tmp_path)
     assert trained(tmp_path, held=slice(64, 96))[2] == [0, 1, 2]
@@ -378,6 +390,7 @@ def test_a_bundle_that_does_not_fit_together_is_refused(saved: Path, tmp_path: P
         {"thresholds": ["a", "b"]},
         {"calibration": [[1.0, float("nan")], [1.0, 0.0]]},
         {"sure": "very"},
+        {"sure": float("nan")},
         {"card": [1]},
     ):
         paths.write_json(file, told | spoiled)
@@ -392,6 +405,24 @@ def test_a_bundle_that_does_not_fit_together_is_refused(saved: Path, tmp_path: P
     for form in ("float", "keras"):
         with pytest.raises(StudyError, match="cannot be read as a network"):
             classifier.Classifier.load(tmp_path, form=form)
+
+
+def test_a_network_that_answers_no_numbers_is_refused(saved: Path, tmp_path: Path) -> None:
+    shutil.copytree(saved, tmp_path, dirs_exist_ok=True)
+    model = classifier.Classifier.load(tmp_path, form="keras").model
+    model.set_weights([np.full_like(weight, np.nan) for weight in model.get_weights()])
+    model.save(tmp_path / "model.keras")
+    with pytest.raises(StudyError, match="its scores are no numbers"):
+        classifier.Classifier.load(tmp_path, form="keras")
+
+
+def test_a_poster_is_classified_where_standard_error_is_closed(saved: Path, tmp_path: Path) -> None:
+    (tmp_path / "a.jpg").write_bytes(jpeg(1))
+    call = f'"{sys.executable}" -m postergenre classify a.jpg --network "{saved}" 2>&-'
+    done = subprocess.run(
+        call, shell=True, cwd=tmp_path, capture_output=True, text=True, check=True
+    )
+    assert done.stdout.startswith("a.jpg  ")
 
 
 def test_the_command_line_reads_files_and_folders_and_reports_what_it_cannot_read(
@@ -414,6 +445,11 @@ def test_the_command_line_reads_files_and_folders_and_reports_what_it_cannot_rea
     shown = capsys.readouterr().out
     assert f"a.jpg  {told[0]['major']}" in shown
     assert ("?" in shown) == told[0]["abstain"]
+    (tmp_path / "posters" / "x\x1b[31m\n.png").write_bytes(b"<html>")
+    assert __main__.main(call) == 1
+    assert "x?[31m?.png: not an image" in capsys.readouterr().err
+    assert __main__.main([call[0], "n" * 300 + ".jpg", *call[2:]]) == 2
+    assert "File name too long" in capsys.readouterr().err
     (tmp_path / "empty").mkdir()
     assert __main__.main([call[0], str(tmp_path / "empty"), *call[2:]]) == 2
     assert "No pictures" in capsys.readouterr().err

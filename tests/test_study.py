@@ -85,7 +85,6 @@ def test_a_section_is_for_one_notebook_and_the_command_line_wins(folder: Path) -
 @pytest.mark.parametrize(
     ("name", "text", "value"),
     [
-        ("count", "-2", -2),
         ("rate", "2", 2.0),
         ("rate", "1e-3", 0.001),
         ("names", "[c, d]", ["c", "d"]),
@@ -119,6 +118,11 @@ def test_the_command_line_is_read_in_the_type_of_the_parameter(
         ({"names": "a"}, "expected a list"),
         ({"names": [1]}, "expected a list like"),
         ({"count": None}, "came null (nothing)"),
+        ({"count": 0}, "count: expected 1 or more, came 0"),
+        ({"rate": -0.1}, "rate: expected 0 or more, came -0.1"),
+        ({"rate": float("nan")}, "expected 0 or more, came nan"),
+        ({"rate": float("inf")}, "expected 0 or more, came inf"),
+        ({"names": []}, "names: expected a list like"),
     ],
 )
 def test_what_does_not_fit_is_refused_with_the_list_of_what_exists(
@@ -128,6 +132,21 @@ def test_what_does_not_fit_is_refused_with_the_list_of_what_exists(
         settled(folder, **file)
     assert message in str(refused.value)
     assert "02_second: count (a whole number, 4), show (true or false, false)" in str(refused.value)
+
+
+def test_a_notebook_or_run_without_a_name_is_refused(folder: Path, tmp_path: Path) -> None:
+    for asked in ({"only": ""}, {"start": ""}, {"only": "\u00b3"}):
+        with pytest.raises(ParameterError, match="There is no notebook"):
+            study.study(tmp_path / "run", folder=folder, **asked)
+    with pytest.raises(StudyError, match="Expected the directory of a run"):
+        study.study("", folder=folder)
+
+
+def test_what_cannot_be_read_as_parameters_is_refused(tmp_path: Path) -> None:
+    for number, text in enumerate(["day: 2020-13-45", "years: " + "[" * 5000]):
+        (tmp_path / f"{number}.yml").write_text(text)
+        with pytest.raises(ParameterError, match="is not YAML"):
+            read_parameters(tmp_path / f"{number}.yml")
 
 
 def test_text_for_a_number_on_the_command_line_is_refused_before_anything_runs(
