@@ -48,7 +48,7 @@ def _decode(folder: Path, films: pd.DataFrame, size: Size, path: Path) -> None:
         except OSError as error:
             raise SourceError(
                 f"The poster {name} of {folder.name} cannot be read ({error}). "
-                "Collect the run again: delete collection.jsonl and run 01_collect_posters."
+                "Run 01_collect_posters again: it collects what is missing or broken, and keeps the rest."
             ) from None
 
     with ThreadPoolExecutor(os.cpu_count()) as pool:

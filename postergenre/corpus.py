@@ -503,6 +503,11 @@ def from_csv(
         table = pd.read_csv(source, dtype=str, keep_default_na=False, nrows=limit)
     except (OSError, ValueError) as error:
         raise SourceError(f"{source} is not a readable CSV file in UTF-8: {error}") from None
+    if not isinstance(table.index, pd.RangeIndex):  # pandas takes what is too much for row names
+        raise SourceError(
+            f"Rows of {source} have more fields than its first line has names. Put a title that "
+            "holds a comma in quotes, and end no row with one."
+        )
     _need_columns(source, table.columns, ("film_id", "title", "poster"), names)
     rows = [_renamed(row, names) for row in table.to_dict("records")]
     _need_own_rows(source, [row["film_id"] for row in rows])

@@ -169,6 +169,13 @@ def test_what_no_catalogue_can_hold_is_refused_before_it_is_kept(
     assert len(collected(run, corpus.from_parquet(tmp_path))) == 2
 
 
+def test_a_csv_whose_rows_hold_too_much_is_refused(tmp_path: Path) -> None:
+    text = "film_id,title,genres,poster\na,The Good, the Bad,Drama,p/1.jpg\n"
+    (tmp_path / "films.csv").write_text(text)
+    with pytest.raises(SourceError, match="more fields than its first line has names"):
+        list(corpus.from_csv(tmp_path / "films.csv"))
+
+
 def test_a_csv_without_its_pictures_says_where_they_were_looked_for(tmp_path: Path) -> None:
     text = "film_id,title,genres,poster\na,One,Drama,p/1.jpg\n"
     (tmp_path / "films.csv").write_text(text)
