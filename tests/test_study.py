@@ -135,9 +135,9 @@ def test_what_does_not_fit_is_refused_with_the_list_of_what_exists(
 
 
 def test_a_notebook_or_run_without_a_name_is_refused(folder: Path, tmp_path: Path) -> None:
-    for asked in ({"only": ""}, {"start": ""}, {"only": "\u00b3"}):
+    for only, start in (("", None), (None, ""), ("\u00b3", None)):
         with pytest.raises(ParameterError, match="There is no notebook"):
-            study.study(tmp_path / "run", folder=folder, **asked)
+            study.study(tmp_path / "run", folder=folder, only=only, start=start)
     with pytest.raises(StudyError, match="Expected the directory of a run"):
         study.study("", folder=folder)
 
