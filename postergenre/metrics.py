@@ -406,9 +406,7 @@ class MajorReading:
     passing: pd.DataFrame  # share answered, and right of it, above a cut of validation films
     coverage: pd.DataFrame  # accuracy at coverage
     cut: float  # of confidence, above which validation films are answered with 85 % accuracy
-    named: (
-        pd.DataFrame
-    )  # a row a film: `major`, the `likeliest`, and that of equally frequent genres
+    named: pd.DataFrame  # films: `major`, the `likeliest` one, and `lifted`, as if equally frequent
 
     def numbers(self, prefix: str) -> dict[str, float]:
         """Return the table as plain numbers: `prefix_measure`, and `…_low`, `…_high`, `…_base`."""
