@@ -327,7 +327,7 @@ def contrasts(
 
 
 def faithfulness(curves: pd.DataFrame, axs: Sequence[Axes]) -> Sequence[Axes]:
-    """Draw the curves of deletion and insertion into two axes, each beside that of random orders."""
+    """Draw the curves of deletion and insertion into two axes, each beside those of two other orders."""
     for ax, kind in zip(axs, ("deletion", "insertion"), strict=True):
         ax.plot(curves.index, curves[kind], label="in the map's order")
         for rival, line in {"at random": "--", "from the centre": ":"}.items():
