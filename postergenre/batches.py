@@ -14,7 +14,7 @@ from PIL import Image
 from tqdm import tqdm
 
 from postergenre import paths
-from postergenre.errors import SourceError
+from postergenre.errors import SourceError, StudyError
 from postergenre.films import Part, of
 from postergenre.pictures import Size, resize
 
@@ -37,9 +37,26 @@ def images(run: str | Path, films: pd.DataFrame, size: Size) -> NDArray[np.uint8
     return array
 
 
+def mapped(path: Path, kind: type[np.generic], shape: tuple[int, ...]) -> NDArray[Any]:
+    """Make an array of zeros that is kept on disk, with its room taken at once.
+
+    Without room, writing to a mapped file would end the process without a word.
+    """
+    array: NDArray[Any] = np.lib.format.open_memmap(path, mode="w+", dtype=kind, shape=shape)
+    try:
+        with path.open("r+b") as file:
+            os.posix_fallocate(file.fileno(), 0, path.stat().st_size)
+    except OSError as error:
+        path.unlink()
+        raise StudyError(
+            f"{path} takes {array.nbytes / 1e9:.2f} GB of disk: {error.strerror}. Make room, and "
+            "call again: what is finished is kept."
+        ) from None
+    return array
+
+
 def _decode(folder: Path, films: pd.DataFrame, size: Size, path: Path) -> None:
-    shape = (len(films), *size, 3)
-    array = np.lib.format.open_memmap(path, mode="w+", dtype=np.uint8, shape=shape)
+    array = mapped(path, np.uint8, (len(films), *size, 3))
 
     def read(position: int, name: str) -> None:
         try:

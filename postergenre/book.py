@@ -13,6 +13,7 @@ import vl_convert
 from postergenre.errors import StudyError
 from postergenre.parameters import notebooks
 from postergenre.paths import project, read_json, run_directory
+from postergenre.study import read_log
 
 
 def build(run: str | os.PathLike[str] | None = None, *, root: Path | None = None) -> Path:
@@ -78,8 +79,7 @@ def _executed(run: str | os.PathLike[str] | None, root: Path, names: list[str]) 
         missing = [name for name in names if not (executed / name).is_file()]
         mend = "a published run has to be copied there first."
     else:
-        executed, log = run_directory(run) / "executed", run_directory(run) / "study.json"
-        done = read_json(log)["notebooks"] if log.is_file() else {}
+        executed, done = run_directory(run) / "executed", read_log(run_directory(run))["notebooks"]
         missing = [n for n in names if Path(n).stem not in done or not (executed / n).is_file()]
         mend = f"run `python -m postergenre study --run {run}` first."
     if missing:

@@ -15,5 +15,9 @@ class MissingStep(StudyError):
     """Report that a file of an earlier notebook is missing."""
 
 
+class DamagedFile(StudyError, ValueError):
+    """Report a file of a run that holds something else than it was written with."""
+
+
 class ParameterError(StudyError):
     """Report an unknown parameter, or a value of the wrong kind."""

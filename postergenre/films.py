@@ -14,7 +14,7 @@ from sklearn.model_selection import StratifiedGroupKFold
 from sklearn.preprocessing import MultiLabelBinarizer
 
 from postergenre import corpus, genres, paths
-from postergenre.errors import StudyError
+from postergenre.errors import ParameterError, StudyError
 
 SPLITS = ("train", "validation", "test")
 FOLDS = 25  # a split's share is rounded to a 25th
@@ -53,6 +53,12 @@ def population(
     columns: `genres`, `major` (its one major genre, or None where it has none, several, or where
     the two sources disagree about it).
     """
+    strange = [name for name in majors if genres.common([name]) != [name]]
+    if strange:
+        raise ParameterError(
+            f"Expected genres of the common vocabulary as `majors`, such as "
+            f"{', '.join(genres.MAJORS[:3])}; {', '.join(map(repr, strange))} came."
+        )
     kept = catalogue.drop(columns=list(corpus.ASIDE), errors="ignore")
     kept = kept.assign(genres=study_genres(catalogue))
     funnel = {"found": len(kept)}

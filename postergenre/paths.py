@@ -10,7 +10,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from postergenre.errors import MissingStep, StudyError
+from postergenre.errors import DamagedFile, MissingStep, StudyError
 
 # Which notebook writes a file, so that a missing one can name the step to run.
 WRITTEN_BY = {
@@ -75,8 +75,14 @@ def write_json(path: Path, value: Any) -> None:
 
 
 def read_json(path: Path) -> Any:
-    """Read a JSON file."""
-    return json.loads(path.read_text(encoding="utf-8"))
+    """Read a JSON file, or say which one is damaged."""
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except (ValueError, RecursionError):
+        raise DamagedFile(
+            f"{path} is damaged: JSON was expected. Remove it and run the study on this run again: "
+            "what the others hold is kept."
+        ) from None
 
 
 def fingerprint(run: str | os.PathLike[str]) -> str:

@@ -67,7 +67,7 @@ def study(
     codes = {name: _code(path) for name, path in paths.items()}
     _make(directory)
     with _lock(directory) as lock:
-        log = _read_log(directory)
+        log = read_log(directory)
         done = log["notebooks"]
         undone = names
         while undone and not force and undone[0] != first and undone[0] in done:
@@ -141,7 +141,8 @@ def _make(directory: Path) -> None:
         )
 
 
-def _read_log(directory: Path) -> dict[str, Any]:
+def read_log(directory: Path) -> dict[str, Any]:
+    """Return what a run's study.json says: `notebooks`, and under each name what it ran with."""
     path = directory / "study.json"
     if not path.exists():
         return {"notebooks": {}}

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from sklearn.metrics import average_precision_score, roc_auc_score
 from tqdm import tqdm
 
-from postergenre import paths
+from postergenre import batches, paths
 from postergenre.films import Part, of
 
 Loss = Callable[[Any, Any], Any]
@@ -161,7 +161,7 @@ def outputs_once(
         state = {"stamp": stamp, "done": 0}
         for file, output in zip(files, network.outputs, strict=True):
             shape = (len(posters), *output.shape[1:])
-            np.lib.format.open_memmap(file, mode="w+", dtype=np.float16, shape=shape)
+            batches.mapped(file, np.float16, shape)
     maps: list[NDArray[np.float16]] = [np.load(file, mmap_mode="r+") for file in files]
     starts = range(state["done"], len(posters), batch_size)
     for count, start in enumerate(tqdm(starts, desc="frozen features"), start=1):

@@ -170,6 +170,8 @@ def test_too_few_films_are_refused_with_what_came_and_what_to_do() -> None:
         StudyError, match=r"Not understood: drama, Kom\u00f6die\. Words are those of"
     ):
         films.population(foreign, minimum_films=1, majors=MAJORS)
+    with pytest.raises(StudyError, match=r"such as Action, Animation, Comedy; 'Horor' came"):
+        films.population(table, minimum_films=1, majors=["Drama", "Horor"])
     with pytest.raises(StudyError, match=r"40 films in 14 groups came, 25 groups of one genre"):
         films.split(many(40), validation=0.12, test=0.24, seed=1)
     table = many(90).assign(split=["test"] * 90, major="Drama")

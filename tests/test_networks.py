@@ -266,6 +266,21 @@ def test_frozen_outputs_are_computed_once_and_resume(tmp_path: Path, borrowed: k
     np.testing.assert_allclose(other[0], whole[0][::-1], rtol=0.01, atol=0.01)
 
 
+def test_a_disk_without_room_for_an_array_is_told_before_it_is_written(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(descriptor: int, start: int, size: int) -> None:
+        raise OSError(28, "No space left on device")
+
+    path = tmp_path / "posters.npy"
+    assert not batches.mapped(path, np.uint8, (5, 4)).any()
+    assert path.stat().st_blocks * 512 >= 20
+    monkeypatch.setattr("os.posix_fallocate", full)
+    with pytest.raises(StudyError, match=r"takes 3\.00 GB of disk: No space left.*Make room"):
+        batches.mapped(path, np.uint8, (3000, 1000, 1000))
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_the_loss_weighs_a_rare_genre_more() -> None:
     truth = np.zeros((100, 2), dtype=bool)
     truth[:50, 0] = truth[:4, 1] = True

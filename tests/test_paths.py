@@ -4,7 +4,7 @@ import pytest
 from conftest import jpeg
 
 from postergenre import paths
-from postergenre.errors import MissingStep
+from postergenre.errors import DamagedFile, MissingStep
 
 
 def test_a_missing_file_names_the_notebook_that_writes_it(run: str) -> None:
@@ -28,6 +28,12 @@ def test_a_write_that_fails_leaves_the_old_file_and_nothing_else(
         paths.write_bytes(path, jpeg(1))
     assert paths.read_json(path) == {"old": True}
     assert list(tmp_path.iterdir()) == [path]
+
+
+def test_a_damaged_file_is_named_with_what_to_do(tmp_path: Path) -> None:
+    (tmp_path / "provenance.json").write_text('{"fingerprint": "66')
+    with pytest.raises(DamagedFile, match=r"provenance\.json is damaged.*Remove it and run"):
+        paths.fingerprint(tmp_path)
 
 
 def test_a_relative_run_counts_from_the_project() -> None:

@@ -19,7 +19,7 @@ import pytest
 from PIL import Image
 
 from postergenre import __main__ as command_line
-from postergenre import book, study
+from postergenre import book, paths, study
 from postergenre.errors import ParameterError, StudyError
 from postergenre.parameters import parameters, read_parameters, settle
 
@@ -336,7 +336,11 @@ def test_the_book_shows_the_run_and_a_warning_fails_it(folder: Path, tmp_path: P
         nbformat.write(nbformat.v4.new_notebook(cells=cells), run / f"executed/{name}.ipynb")
     with pytest.raises(StudyError, match="postergenre study --run"):
         book.build(run, root=root)
-    (run / "study.json").write_text('{"notebooks": {"01_first": {}, "02_second": {}}}')
+    (run / "study.json").write_text('{"notebooks": {"01_fi')
+    with pytest.raises(StudyError, match=r"study\.json is not the log of a study"):
+        book.build(run, root=root)
+    entry = {"parameters": {}, "code": "", "package": ""}
+    paths.write_json(run / "study.json", {"notebooks": {"01_first": entry, "02_second": entry}})
     (root / "_toc.yml").write_text((root / "_toc.yml").read_text() + "- file: book/prose\n")
     page = book.build(run, root=root)
     assert page == run / "book/_build/html/index.html"
