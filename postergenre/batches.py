@@ -37,15 +37,16 @@ def images(run: str | Path, films: pd.DataFrame, size: Size) -> NDArray[np.uint8
     return array
 
 
-def mapped(path: Path, kind: type[np.generic], shape: tuple[int, ...]) -> NDArray[Any]:
+def mapped(path: Path, kind: type[np.generic], shape: tuple[int, ...]) -> "np.memmap[Any, Any]":
     """Make an array of zeros that is kept on disk, with its room taken at once.
 
     Without room, writing to a mapped file would end the process without a word.
     """
-    array: NDArray[Any] = np.lib.format.open_memmap(path, mode="w+", dtype=kind, shape=shape)
+    array = np.lib.format.open_memmap(path, mode="w+", dtype=kind, shape=shape)
+    take: Any = getattr(os, "posix_fallocate", lambda *_: None)  # macOS has none
     try:
         with path.open("r+b") as file:
-            os.posix_fallocate(file.fileno(), 0, path.stat().st_size)
+            take(file.fileno(), 0, path.stat().st_size)
     except OSError as error:
         path.unlink()
         raise StudyError(

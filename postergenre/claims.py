@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from postergenre import paths
 from postergenre.demo import studio
 from postergenre.metrics import NAMES, Evaluation
-from postergenre.reading import confidence, major_choice
+from postergenre.reading import major_choice
 
 CLAIMED = 0.85  # "85 % accuracy on major genres"
 CLAIMED_MILLISECONDS = 100
@@ -25,20 +25,19 @@ FOLDERS = {"custom CNN": ("custom_cnn", "custom"), "VGG16": ("vgg16", "vgg16")}
 def mistakes(
     run: str,
     films: pd.DataFrame,
-    chances: NDArray[np.floating],
-    vocabulary: Sequence[str],
+    shares: NDArray[np.floating],
     majors: Sequence[str],
     *,
     most: int = 12,
 ) -> pd.DataFrame:
     """Return the surest wrong answers on test films with one major genre, as rows of HTML text.
 
-    `chances` (films, genres) are calibrated; how sure is told by `reading.confidence`.
+    `shares` (films, majors) are those of `reading.major_shares`; the highest says how sure.
     Real films link to their page at IMDb or TMDB; drawn ones have none.
     """
     table = films.assign(
-        said=major_choice(chances, vocabulary, majors),
-        sure=confidence(chances, vocabulary, majors),
+        said=major_choice(shares, majors),
+        sure=shares.max(axis=1),
     )
     asked = (table["split"] == "test") & table["major"].isin(list(majors))
     wrong = table[asked & (table["said"] != table["major"])].nlargest(most, "sure")

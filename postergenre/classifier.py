@@ -49,6 +49,7 @@ class Classifier:
     majors: list[str]
     thresholds: NDArray[np.float64]
     calibration: NDArray[np.float64]
+    scaling: NDArray[np.float64]  # of `reading.major_shares`
     sure: float  # the confidence above which validation films were answered with 85 % accuracy
     card: Mapping[str, Any]
     score: Network = field(repr=False)
@@ -105,6 +106,7 @@ class Classifier:
             told["majors"],
             np.array(told["thresholds"]),
             np.array(told["calibration"]),
+            np.array(told.get("scaling", reading.plain_scaling(told["majors"]))),
             math.inf if told.get("sure") is None else told["sure"],
             told["card"],
             network,
@@ -145,12 +147,12 @@ class Classifier:
         """Say what scores (posters, genres) mean, a dictionary a poster.
 
         `scores` by genre, calibrated; `genres` above their threshold; the likeliest `major` genre;
-        how `sure` that is (`reading.confidence`); and whether to `abstain`, because
+        how `sure` that is (its `reading.major_shares`); and whether to `abstain`, because
         validation films answered this surely were not answered with 85 % accuracy.
         """
         chances = reading.calibrate(scores, self.calibration)
-        majors = reading.major_choice(chances, self.vocabulary, self.majors)
-        sure = reading.confidence(chances, self.vocabulary, self.majors)
+        shares = reading.major_shares(chances, self.vocabulary, self.majors, self.scaling)
+        majors, sure = reading.major_choice(shares, self.majors), shares.max(axis=1)
         return [
             {
                 "scores": dict(zip(self.vocabulary, row.round(4).tolist(), strict=True)),
@@ -314,7 +316,9 @@ def _wrong(told: Mapping[str, Any]) -> str:
         return "a vocabulary without repetition"
     if not (isinstance(majors, list) and majors and set(majors) <= set(genres)):
         return "majors out of the vocabulary"
-    for name, shape in {"thresholds": (len(genres),), "calibration": (len(genres), 2)}.items():
+    shapes = {"thresholds": (len(genres),), "calibration": (len(genres), 2)}
+    shapes |= {"scaling": (1 + len(majors),)} if "scaling" in told else {}
+    for name, shape in shapes.items():
         values = np.asarray(told[name])
         if values.dtype.kind not in "if" or values.shape != shape or not np.isfinite(values).all():
             return f"{name} of {shape} numbers"
@@ -335,7 +339,7 @@ def save(
 ) -> None:
     """Write a bundle: the network for Keras and for LiteRT, and `bundle.json`.
 
-    `result` gives calibration, thresholds, the cut of confidence and its deciles. `check` holds the
+    `result` gives calibration, thresholds, scaling, the cut of confidence and its deciles. `check` holds the
     validation films and all films' posters (films, height, width, 3): there the forms are compared,
     and the fastest whose scores all lie within 0.05 of Keras's serves.
     """
@@ -358,6 +362,7 @@ def save(
             "majors": list(majors),
             "thresholds": result.thresholds.tolist(),
             "calibration": result.calibration.tolist(),
+            "scaling": result.scaling.tolist(),
             "sure": result.cut if math.isfinite(result.cut) else None,
             "serves": min(passing, key=lambda name: forms[name]["milliseconds"]),
             "forms": forms,

@@ -7,7 +7,7 @@ from itertools import combinations
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
-from scipy.optimize import curve_fit
+from scipy.optimize import curve_fit, minimize
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import (
     average_precision_score,
@@ -22,10 +22,11 @@ from postergenre.films import Part, of
 from postergenre.reading import (
     Scores,
     calibrate,
-    confidence,
     logit,
     major_choice,
+    major_shares,
     mean_interval,
+    plain_scaling,
 )
 
 Truth = NDArray[np.bool_]
@@ -310,6 +311,33 @@ def fit_calibration(validation: Part, scores: Scores) -> NDArray[np.float64]:
     return np.array(lines)
 
 
+def fit_scaling(
+    validation: Part,
+    chances: Scores,
+    major: NDArray[np.str_],
+    vocabulary: Sequence[str],
+    majors: Sequence[str],
+) -> NDArray[np.float64]:
+    """Return the scaling of `reading.major_shares`, fitted on validation films with one major genre.
+
+    `chances` (films, genres) and `major` are all films'. The fit is the likeliest one, with the plain
+    odds as its prior: a standard normal about each number, which a few dozen films outweigh.
+    """
+    rows = of("validation", validation).rows
+    rows = rows[np.isin(major[rows], majors)]
+    right = major[rows][:, None] == np.array(majors)
+    given = logit(chances[rows][:, [list(vocabulary).index(name) for name in majors]])
+
+    def loss(scaling: NDArray[np.float64]) -> tuple[float, NDArray[np.float64]]:
+        shares = major_shares(chances[rows], vocabulary, majors, scaling)
+        off, far = shares - right, scaling - plain_scaling(majors)
+        slopes = np.concatenate([[(off * given).sum()], off.sum(axis=0)])
+        unlikely = -np.log(shares[right].clip(1e-12)).sum() + (far**2).sum() / 2
+        return float(unlikely), slopes + far
+
+    return np.asarray(minimize(loss, plain_scaling(majors), jac=True, method="L-BFGS-B").x)
+
+
 def calibration_error(truth: Truth, scores: Scores, *, bins: int = 15) -> float:
     """Return the expected calibration error over all yes/no answers, in equally wide bins.
 
@@ -407,6 +435,8 @@ class MajorReading:
     coverage: pd.DataFrame  # accuracy at coverage
     cut: float  # of confidence, above which validation films are answered with 85 % accuracy
     named: pd.DataFrame  # films: `major`, the `likeliest` one, and `lifted`, as if equally frequent
+    scaling: NDArray[np.float64]  # (1 + majors), of `reading.major_shares`
+    shares: NDArray[np.float64]  # (films, majors): chances, given one major genre
 
     def numbers(self, prefix: str) -> dict[str, float]:
         """Return the table as plain numbers: `prefix_measure`, and `…_low`, `…_high`, `…_base`."""
@@ -467,7 +497,7 @@ def evaluate(
     """Choose calibration and thresholds on validation films, and measure both readings on test films.
 
     `films` has `split`, `major` and `balanced`; truth and scores are (films, genres), in its order.
-    `fixed` scores are yes (1) or no (0) already, and nothing is chosen for them. The base of each
+    `fixed` scores are yes (1) or no (0) already: no calibration and no threshold. The base of each
     measure is its best constant answer: the training films' genre frequencies, read above
     thresholds that are chosen on validation films as the network's are, and for hit@3 the three
     genres of which the training films most often carry one.
@@ -505,12 +535,7 @@ def evaluate(
     )
     major = major_reading(films, truth, chances, vocabulary, majors, repeats=repeats, seed=seed)
     return Evaluation(
-        table=pd.concat([table, major.table, error]),
-        confusion=major.confusion,
-        passing=major.passing,
-        coverage=major.coverage,
-        cut=major.cut,
-        named=major.named,
+        **vars(major) | {"table": pd.concat([table, major.table, error])},
         thresholds=cuts,
         together=together,
         calibration=lines,
@@ -535,21 +560,23 @@ def major_reading(
 ) -> MajorReading:
     """Measure calibrated chances (films, genres) on the test films whose one major genre is among `majors`.
 
-    `films` and truth are as for `evaluate`. For balanced top-1 and the confusion matrix, chances are
-    divided by the genres' frequencies among training films.
+    `films` and truth are as for `evaluate`. A film's answer is the genre with the highest share
+    (`reading.major_shares`), scaled on validation films; for balanced top-1 and the confusion
+    matrix, shares are divided by their mean over these.
     """
     side = films["split"].to_numpy()
     major = films["major"].isin(list(majors)).to_numpy()
     asked, chosen = major & (side == "test"), Part(films, truth, "validation", among=major)
     even = major & films["balanced"].to_numpy()
     expected = films["major"].to_numpy(dtype=str)
-    frequencies = truth[side == "train"].mean(axis=0).clip(1e-6)
-    answer = major_choice(chances, vocabulary, majors)
-    lifted = major_choice(chances / frequencies, vocabulary, majors)
+    scaling = fit_scaling(chosen, chances, expected, vocabulary, majors)
+    shares = major_shares(chances, vocabulary, majors, scaling)
+    answer = major_choice(shares, majors)
+    lifted = major_choice(shares / shares[chosen.rows].mean(axis=0), majors)
     natural = major_report(expected[asked], answer[asked], repeats=repeats, seed=seed)
     level = major_report(expected[asked], lifted[asked], repeats=repeats, seed=seed)
     even_table = major_report(expected[even], lifted[even], repeats=repeats, seed=seed)
-    right, sure = answer == expected, confidence(chances, vocabulary, majors)
+    right, sure = answer == expected, shares.max(axis=1)
     cut = sure_enough(chosen, right, sure, SURE)
     curve = coverage(right[asked], sure[asked])
     again = np.random.default_rng([seed, 1])
@@ -560,12 +587,7 @@ def major_reading(
         anew = _lowest_cut(right, sure, drawn, SURE, LEAST)
         return answered(coverage(right[asked][rows], sure[asked][rows]), anew)
 
-    reached = resample(
-        passed,
-        int(asked.sum()),
-        repeats=repeats,
-        seed=seed,
-    )
+    reached = resample(passed, int(asked.sum()), repeats=repeats, seed=seed)
     return MajorReading(
         table=pd.concat(
             [
@@ -581,6 +603,8 @@ def major_reading(
         named=pd.DataFrame(
             {"major": expected[asked], "likeliest": answer[asked], "lifted": lifted[asked]}
         ),
+        scaling=scaling,
+        shares=shares,
     )
 
 

@@ -19,28 +19,32 @@ def calibrate(scores: Scores, lines: NDArray[np.float64]) -> NDArray[np.float64]
     return np.asarray(1 / (1 + np.exp(-(logit(scores) * lines[:, 0] + lines[:, 1]))))
 
 
-def major_choice(
-    scores: Scores, vocabulary: Sequence[str], majors: Sequence[str]
-) -> NDArray[np.str_]:
-    """Return the major genre with the highest score (films, genres) of each film.
+def major_shares(
+    chances: Scores,
+    vocabulary: Sequence[str],
+    majors: Sequence[str],
+    scaling: NDArray[np.floating],
+) -> NDArray[np.float64]:
+    """Return each major genre's chance, (films, majors), given that a film has just one of them.
 
-    Calibrated chances give the likeliest genre where genres are as frequent as in training;
-    divided by the genres' frequencies, the likeliest where all genres are equally frequent.
+    `scaling` (1 + majors) is a slope for the log odds of `chances` (films, genres), and a shift for
+    each major genre, after Alexandari, Kundaje and Shrikumar, ICML 2020 (bias-corrected temperature
+    scaling). With `plain_scaling`, genres are taken as independent of each other for a poster.
     """
     columns = [list(vocabulary).index(name) for name in majors]
-    return np.array(majors)[np.argmax(scores[:, columns], axis=1)]
+    odds = logit(chances[:, columns]) * scaling[0] + scaling[1:]
+    parts = np.exp(odds - odds.max(axis=1, keepdims=True))
+    return np.asarray(parts / parts.sum(axis=1, keepdims=True))
 
 
-def confidence(
-    chances: Scores, vocabulary: Sequence[str], majors: Sequence[str]
-) -> NDArray[np.float64]:
-    """Return the likeliest major genre's share of the major genres' odds, film by film.
+def plain_scaling(majors: Sequence[str]) -> NDArray[np.float64]:
+    """Return the scaling that leaves log odds as they are, (1 + majors)."""
+    return np.array([1.0] + [0.0] * len(majors))
 
-    With genres independent of each other for a given poster, that is its chance, given that the
-    film has just one of them.
-    """
-    odds = np.exp(logit(chances[:, [list(vocabulary).index(name) for name in majors]]))
-    return np.asarray(odds.max(axis=1) / odds.sum(axis=1))
+
+def major_choice(shares: Scores, majors: Sequence[str]) -> NDArray[np.str_]:
+    """Return the major genre with the highest share (films, majors) of each film."""
+    return np.array(majors)[np.argmax(shares, axis=1)]
 
 
 def mean_interval(values: NDArray[np.floating]) -> tuple[float, float, float]:

@@ -92,9 +92,7 @@ class Answer(BaseModel):
     scores: dict[str, float] = Field(description="calibrated chances by genre")
     genres: list[str] = Field(description="genres above their threshold")
     major: str = Field(description="the likeliest major genre")
-    sure: float = Field(
-        description="its share of the major genres' odds: roughly its chance, if the film has just one of them"
-    )
+    sure: float = Field(description="its chance, if the film has just one of the major genres")
     abstain: bool = Field(description="whether the network would rather not say")
     warnings: list[str]
 
@@ -635,5 +633,7 @@ def description() -> dict[str, Any]:
     def nothing(posters: Posters) -> NDArray[np.float32]:
         return np.zeros((len(posters), 0), np.float32)
 
-    anyone = Classifier(Path("network"), "float", (3, 2), [], [], none, none, 0.0, {}, nothing)
+    anyone = Classifier(
+        Path("network"), "float", (3, 2), [], [], none, none, none, 0.0, {}, nothing
+    )
     return create(anyone).openapi()

@@ -95,8 +95,8 @@ def test_mistakes_are_the_surest_wrong_answers_on_test_films_and_link_to_real_fi
             "split": ["test", "test", "test", "train", "test", "test"],
         }
     )
-    chances = np.array([[0.8, 0.1], [0.1, 0.9], [0.6, 0.4], [0, 1], [0, 1], [0.3, 0.7]])
-    found = claims.mistakes(run, films, chances, ["Drama", "War"], ["Drama", "War"])
+    shares = np.array([[0.9, 0.1], [0.01, 0.99], [0.69, 0.31], [0, 1], [0, 1], [0.16, 0.84]])
+    found = claims.mistakes(run, films, shares, ["Drama", "War"])
     assert found["film"].tolist() == [
         '<a href="https://www.imdb.com/title/tt2/">Sure &amp; wrong</a>',
         "f",
@@ -105,13 +105,11 @@ def test_mistakes_are_the_surest_wrong_answers_on_test_films_and_link_to_real_fi
     assert found["the network says"].tolist() == ["War", "War", "Drama"]
     assert found["sure"].tolist() == ["99%", "84%", "69%"]
     assert found["year"].tolist() == ["2000", "2003", ""]
-    assert (
-        len(claims.mistakes(run, films, chances, ["Drama", "War"], ["Drama", "War"], most=1)) == 1
-    )
+    assert len(claims.mistakes(run, films, shares, ["Drama", "War"], most=1)) == 1
     drawn = paths.run_directory(run) / "studio"
     drawn.mkdir(parents=True)
     (drawn / "truth.parquet").touch()
-    told = claims.mistakes(run, films, chances, ["Drama", "War"], ["Drama", "War"])
+    told = claims.mistakes(run, films, shares, ["Drama", "War"])
     assert told["film"].tolist() == ["Sure &amp; wrong", "f", "Less sure"]
 
 

@@ -5,6 +5,7 @@ from conftest import part
 from sklearn.metrics import cohen_kappa_score
 
 from postergenre import metrics, reading
+from postergenre.films import Part
 
 # Six films, three genres, worked out by hand.
 TRUTH = np.array([[1, 0, 0], [1, 1, 0], [0, 1, 0], [0, 0, 1], [1, 0, 0], [0, 0, 1]], dtype=bool)
@@ -174,18 +175,48 @@ def test_test_films_choose_nothing() -> None:
     assert one.table.loc["macro_auroc", "value"] > 0.6 > other.table.loc["macro_auroc", "value"]
 
 
-def test_confidence_is_the_chance_of_a_genre_among_films_that_have_one_of_them() -> None:
+def test_shares_are_chances_among_films_that_have_one_of_several_independent_genres() -> None:
     rng = np.random.default_rng(3)
     chances = np.tile([0.6, 0.3, 0.2], (200_000, 1))
     carried = rng.random(chances.shape) < chances
+
+    def shares(given: np.ndarray, majors: str) -> np.ndarray:
+        plain = reading.plain_scaling(majors)
+        return reading.major_shares(given, ["A", "B", "C"], list(majors), plain)[0]
+
     one = carried.sum(axis=1) == 1
-    told = reading.confidence(chances[:1], ["A", "B", "C"], ["A", "B", "C"])[0]
-    assert told == pytest.approx(carried[one, 0].mean(), abs=0.005)
-    two = reading.confidence(chances[:1], ["A", "B", "C"], ["C", "B"])[0]
+    np.testing.assert_allclose(shares(chances, "ABC"), carried[one].mean(axis=0), atol=0.005)
     one = carried[:, 1:].sum(axis=1) == 1
-    assert two == pytest.approx(carried[one, 1].mean(), abs=0.005)
-    even = reading.confidence(np.array([[0.0, 0.0], [1.0, 1.0]]), ["A", "B"], ["A", "B"])
-    np.testing.assert_allclose(even, 0.5)
+    two = shares(chances, "CB")
+    np.testing.assert_allclose(two[::-1], carried[one, 1:].mean(axis=0), atol=0.005)
+    np.testing.assert_allclose(shares(np.array([[0.0, 0.0, 1.0]]), "AB"), 0.5)
+    assert reading.major_choice(np.array([[0.2, 0.8]]), ["A", "B"]).tolist() == ["B"]
+
+
+def test_scaled_shares_are_chances_where_genres_keep_company() -> None:
+    rng = np.random.default_rng(4)
+    strength = rng.normal(size=(200_000, 3)) * 1.5 - [0, 1, 1]
+    chances = 1 / (1 + np.exp(-strength))
+    truth = rng.random(chances.shape) < chances
+    truth[:, 0] |= truth[:, 1] & (rng.random(len(truth)) < 0.9)  # B seldom comes without A
+    names = np.array(["A", "B", "C"])
+    major = np.where(truth.sum(axis=1) == 1, names[truth.argmax(axis=1)], "none")
+    side = rng.choice(["validation", "test"], len(truth))
+    part = Part(pd.DataFrame({"split": side}), truth, "validation")
+    scaling = metrics.fit_scaling(part, chances, major, list("ABC"), list("ABC"))
+    asked = (side == "test") & (major != "none")
+    shares = reading.major_shares(chances[asked], list("ABC"), list("ABC"), scaling)
+    plain = reading.major_shares(
+        chances[asked], list("ABC"), list("ABC"), reading.plain_scaling("ABC")
+    )
+    share_of_b = (major[asked] == "B").mean()
+    assert plain[:, 1].mean() > 3 * share_of_b
+    assert shares[:, 1].mean() == pytest.approx(share_of_b, abs=0.005)
+    right = reading.major_choice(shares, list("ABC")) == major[asked]
+    assert shares.max(axis=1).mean() == pytest.approx(right.mean(), abs=0.01)
+    few = Part(pd.DataFrame({"split": side}), truth, "validation", among=np.arange(len(side)) < 0)
+    nothing = metrics.fit_scaling(few, chances, major, list("ABC"), list("ABC"))
+    np.testing.assert_array_equal(nothing, reading.plain_scaling("ABC"))
 
 
 def test_numbers_are_named_after_their_measure() -> None:

@@ -404,6 +404,7 @@ def test_a_bundle_that_does_not_fit_together_is_refused(saved: Path, tmp_path: P
         {"vocabulary": ["Red", "Red"]},
         {"thresholds": ["a", "b"]},
         {"calibration": [[1.0, float("nan")], [1.0, 0.0]]},
+        {"scaling": [1.0, 0.0]},
         {"sure": "very"},
         {"sure": float("nan")},
         {"card": [1]},

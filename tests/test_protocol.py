@@ -72,6 +72,12 @@ CHOICES: dict[str, tuple[str, Callable[[Parts, Path], Any]]] = {
         "validation",
         lambda p, _: metrics.fit_calibration(p["validation"], SCORES),
     ),
+    "fit_scaling": (
+        "validation",
+        lambda p, _: metrics.fit_scaling(
+            p["validation"], SCORES, TABLE["major"].to_numpy(dtype=str), list("ABC"), list("AB")
+        ),
+    ),
     "sure_enough": (
         "validation",
         lambda p, _: metrics.sure_enough(p["validation"], TRUTH[:, 0], SCORES[:, 0], 0.3),

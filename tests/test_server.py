@@ -54,6 +54,7 @@ def reader(score: Callable[[np.ndarray], np.ndarray] = by_colour) -> classifier.
         majors=["Comedy", "Horror"],
         thresholds=np.full(3, 0.5),
         calibration=np.array([[1.0, 0.0]] * 3),
+        scaling=np.array([1.0, 0.0, 0.0]),
         sure=0.7,
         card={"network": "by_colour", "run": "0123456789abcdef"},
         score=score,
