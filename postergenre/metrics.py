@@ -162,7 +162,7 @@ def interval(value: Measures, samples: pd.DataFrame, *, level: float = 0.95) -> 
     table = pd.DataFrame({"value": pd.Series(value), "low": edges.iloc[0], "high": edges.iloc[1]})
     found = table.index.intersection(BIASED)
     turned = 2 * table.loc[found, ["value"]].to_numpy() - table.loc[found, ["high", "low"]]
-    table.loc[found, ["low", "high"]] = turned.to_numpy().clip(min=0)  # neither can be less
+    table.loc[found, ["low", "high"]] = turned.to_numpy()
     return table.loc[list(value)]
 
 
@@ -176,7 +176,8 @@ def report(
 ) -> pd.DataFrame:
     """Return one row a measure, with value, low, high, and the `base` of a constant answer."""
     samples = resample(measure, films, repeats=repeats, seed=seed)
-    return interval(measure(np.arange(films)), samples).assign(base=pd.Series(base))
+    table = interval(measure(np.arange(films)), samples).assign(base=pd.Series(base))
+    return table.clip(lower=0)  # no measure can be less, though a basic interval may
 
 
 def major_report(
