@@ -4,10 +4,9 @@
 
 The run's chapter of VGG16 has to be there. Which blocks are worth pooling is asked of a linear
 reading (ridge regression); heads with a hidden layer learn in other ways, and from posters of
-other sizes, where the run's cache has VGG16's features of them; the tuned network is asked in
-other ways, and together with others. Each row tells how far its mAP is from that of the
-first of its kind, with an interval over films drawn again. Heads are kept under `--keep`: a stopped
-benchmark goes on where it was.
+other sizes, where the run's cache has VGG16's features of them. Each row tells how far its mAP is
+from that of the first of its kind, with an interval over films drawn again. Heads are kept under
+`--keep`: a stopped benchmark goes on where it was. `retuning.py` goes on with the upper blocks.
 """
 
 import argparse
@@ -25,7 +24,6 @@ from postergenre import architectures, batches, films, metrics, paths, training
 
 BATCH, STRENGTH, SEED = 64, 1e4, 7
 HIDDEN, DROPOUT = 1024, 0.6  # of the head, as in the chapter
-TUNED = "upper blocks tuned, as the run has them"
 WIDTHS = {2: 128, 3: 256, 4: 512, 5: 512}  # channels of the pooled blocks, in their order
 BLOCKS = {
     "linear reading of blocks 2 to 5": (2, 3, 4, 5),
@@ -66,16 +64,7 @@ def main() -> None:
             seen = np.load(other / "output0.npy", mmap_mode="r").astype(np.float32)
             name = f"posters of {size.replace('x', ' x ')} pixels"
             heads[name] = headed(asked.keep, card | {"size": size}, other, seen, parts, name)
-    scores = tuned(asked.run, card, cache, features, chosen, len(vocabulary))
-    for name, file in {
-        "averaged with the linear head": "vgg16/linear.parquet",
-        "averaged with the distilled custom CNN": "custom_cnn_distilled/predictions.parquet",
-    }.items():
-        found = pd.read_parquet(paths.need(asked.run, file)).set_index("film_id")
-        other = found.loc[population["film_id"], vocabulary].to_numpy()[chosen.rows]
-        scores[name] = (scores[TUNED] + other) / 2
-    groups = [linearly, heads, scores]
-    told = pd.concat([table(group, chosen.truth) for group in groups], ignore_index=True)
+    told = pd.concat([table(group, chosen.truth) for group in (linearly, heads)], ignore_index=True)
     told.to_csv(Path(__file__).with_suffix(".csv"), index=False)
     print(told.to_string(index=False))
 
@@ -189,41 +178,6 @@ def asymmetric(expected: Any, scores: Any) -> Any:
     shifted = ops.maximum(scores - 0.05, 0.0)
     negative = (1 - expected) * shifted**2 * ops.log(1 - shifted)
     return -ops.mean(expected * ops.log(scores) + negative, axis=-1)
-
-
-def tuned(
-    run: str,
-    card: dict[str, Any],
-    cache: Path,
-    features: np.ndarray,
-    chosen: films.Part,
-    genres: int,
-) -> dict[str, np.ndarray]:
-    """Return the validation films' scores of the fine-tuned network, asked in several ways."""
-    model = architectures.vgg16(
-        tuple(card["size"]), genres, weights=card["weights"], precision=card["precision"]
-    )
-    lowest = architectures.lowest(card["tuned_blocks"])
-    tail = architectures.tail(model, block=lowest)
-    below = np.load(cache / "output1.npy", mmap_mode="r")[chosen.rows].astype(np.float32)
-    shallow = features[chosen.rows, : architectures.shallow_features(model, block=lowest)]
-    folder = paths.need(run, "vgg16")
-    architectures.head(model).load_weights(folder / "head_best.weights.h5")
-    before = tail.get_weights()
-    tail.load_weights(folder / "fine_tuning_best.weights.h5")
-    after = tail.get_weights()
-
-    def ask(seen: np.ndarray = below) -> np.ndarray:
-        return np.asarray(tail.predict([seen, shallow], batch_size=BATCH, verbose=0))
-
-    kept = ask()
-    mirrored = (kept + ask(below[:, :, ::-1])) / 2
-    tail.set_weights([(one + other) / 2 for one, other in zip(before, after, strict=True)])
-    return {
-        TUNED: kept,
-        "with the mirrored output of what lies below asked, too": mirrored,
-        "weights halfway between head alone and blocks tuned": ask(),
-    }
 
 
 def table(scores: dict[str, np.ndarray], truth: np.ndarray) -> pd.DataFrame:
