@@ -22,11 +22,8 @@ from sklearn.model_selection import StratifiedKFold
 from postergenre import claims, films, metrics, paths, reading
 
 NETWORKS = {"VGG16": "vgg16", "custom CNN, distilled": "custom_cnn_distilled"}
-PLAIN, OURS = "odds as they are", "one slope, a shift for each genre (the study's)"
-MATRIX, ALL = (
-    "each genre from the odds of all major genres",
-    "each genre from the odds of all genres",
-)
+PLAIN, OURS = "as they are", "slope and shifts"
+MATRIX, ALL = "all major genres' for each", "all genres' for each"
 REPEATS = 3
 
 
@@ -45,9 +42,9 @@ def main() -> None:
         for genres in (majors, [genre for genre in claims.DISTINCT if genre in majors]):
             for way in (PLAIN, OURS, MATRIX, ALL):
                 found = tried(population, truth, chances, vocabulary, genres, way)
-                rows.append({"network": name, "genres": len(genres), "read by": way, **found})
+                rows.append({"network": name, "genres": len(genres), "odds": way, **found})
     found = pd.DataFrame(rows).round(3)
-    found.to_csv(Path(__file__).with_suffix(".csv"), index=False)
+    found.to_csv(Path(__file__).with_suffix(".csv"), index=False, float_format="%.3f")
     print(found.to_string(index=False))
 
 
