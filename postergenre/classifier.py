@@ -146,9 +146,9 @@ class Classifier:
     def read(self, scores: NDArray[np.float32]) -> list[dict[str, Any]]:
         """Say what scores (posters, genres) mean, a dictionary a poster.
 
-        `scores` by genre, calibrated; `genres` above their threshold; the likeliest `major` genre;
-        how `sure` that is (its `reading.major_shares`); and whether to `abstain`, because
-        validation films answered this surely were not answered with 85 % accuracy.
+        `scores` by genre, calibrated; `genres` above their threshold; the likeliest `major` genre,
+        if the film has just one; how `sure` that is (its `reading.major_shares`); and whether to
+        `abstain`, because validation films answered this surely were not right in 85 %.
         """
         chances = reading.calibrate(scores, self.calibration)
         shares = reading.major_shares(chances, self.vocabulary, self.majors, self.scaling)

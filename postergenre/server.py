@@ -91,7 +91,7 @@ class Answer(BaseModel):
     file: str
     scores: dict[str, float] = Field(description="calibrated chances by genre")
     genres: list[str] = Field(description="genres above their threshold")
-    major: str = Field(description="the likeliest major genre")
+    major: str = Field(description="the likeliest, if the film has just one major genre")
     sure: float = Field(description="its chance, if the film has just one of the major genres")
     abstain: bool = Field(description="whether the network would rather not say")
     warnings: list[str]

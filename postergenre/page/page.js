@@ -183,6 +183,8 @@ if (right) {
     + `for ${percent(right.value)} of the films, averaged over genres `
     + `(${percent(right.low)} to ${percent(right.high)}; blind choice gets ${percent(right.base)}).`);
 }
+told.push("The genre named first is the likeliest if the film has just one of these; "
+  + "the bars are chances of each genre, alone or with others.");
 if (card.passing) {
   told.push(`It says “not sure” where films of that kind were not answered with 85 % accuracy: `
     + `${percent(card.passing.value)} of films with one major genre are answered.`);
