@@ -14,7 +14,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pandas as pd
 import tuning
 
 from postergenre import architectures, batches, films, paths, training
@@ -78,9 +77,8 @@ def main() -> None:
     mirrored = ask(after, np.ascontiguousarray(seen[:, :, ::-1]))
     scores["the mirrored output of what lies below asked, too"] = (kept + mirrored) / 2
     for name, file in OTHERS.items():
-        found = pd.read_parquet(paths.need(asked.run, file)).set_index("film_id")
-        other = found.loc[population["film_id"], vocabulary].to_numpy()[chosen.rows]
-        scores[name] = (kept + other) / 2
+        other = tuning.predicted(asked.run, file, population, vocabulary)
+        scores[name] = (kept + other[chosen.rows]) / 2
     told = tuning.table(scores, chosen.truth)
     told.to_csv(Path(__file__).with_suffix(".csv"), index=False)
     print(told.to_string(index=False))

@@ -15,6 +15,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+import tuning
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import balanced_accuracy_score, log_loss
 from sklearn.model_selection import StratifiedKFold
@@ -35,8 +36,8 @@ def main() -> None:
     truth = films.truth(population["genres"], vocabulary)
     rows = []
     for name, folder in NETWORKS.items():
-        table = pd.read_parquet(paths.need(asked.run, f"{folder}/predictions.parquet"))
-        scores = table.set_index("film_id").loc[population["film_id"], vocabulary].to_numpy()
+        file = f"{folder}/predictions.parquet"
+        scores = tuning.predicted(asked.run, file, population, vocabulary)
         told = paths.read_json(paths.need(asked.run, folder) / "bundle.json")
         chances = reading.calibrate(scores, np.array(told["calibration"]))
         for genres in (majors, [genre for genre in claims.DISTINCT if genre in majors]):
@@ -95,6 +96,7 @@ def read(
 
 
 def worth(expected: np.ndarray, shares: np.ndarray, majors: list[str]) -> dict[str, Any]:
+    """Return how often shares (films, majors) are right, how sure they are, and what they are worth."""
     right = reading.major_choice(shares, majors) == expected
     even = reading.major_choice(shares / shares.mean(axis=0), majors)
     curve = metrics.coverage(right, shares.max(axis=1))

@@ -63,8 +63,7 @@ def main() -> None:
 def teacher(run: str, population: pd.DataFrame, vocabulary: list[str]) -> np.ndarray:
     """Return the chances (films, genres) that the run's VGG16 gives every film."""
     folder = paths.need(run, "vgg16")
-    given = pd.read_parquet(folder / "predictions.parquet").set_index("film_id")
-    scores = given.loc[population["film_id"], vocabulary].to_numpy()
+    scores = tuning.predicted(run, "vgg16/predictions.parquet", population, vocabulary)
     return reading.calibrate(
         scores, np.array(paths.read_json(folder / "bundle.json")["calibration"])
     )

@@ -180,6 +180,12 @@ def asymmetric(expected: Any, scores: Any) -> Any:
     return -ops.mean(expected * ops.log(scores) + negative, axis=-1)
 
 
+def predicted(run: str, file: str, population: pd.DataFrame, vocabulary: list[str]) -> np.ndarray:
+    """Return the scores (films, genres) that a file of a run holds, in the population's order."""
+    found = pd.read_parquet(paths.need(run, file)).set_index("film_id")
+    return np.asarray(found.loc[population["film_id"], vocabulary])
+
+
 def table(scores: dict[str, np.ndarray], truth: np.ndarray) -> pd.DataFrame:
     """Return a row for each thing tried: its measures, and its distance from the first, which it changes."""
     half = np.full(truth.shape[1], 0.5)
