@@ -1,5 +1,7 @@
 """The two networks: posters in, as raw 0-255 RGB; one sigmoid per genre out."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -64,6 +66,35 @@ def _convolution(
     return layers.ReLU(name=f"{name}_relu")(x)
 
 
+def widened(model: keras.Model, size: tuple[int, int], *, precision: str = "float32") -> keras.Model:
+    """Return `custom_cnn` for posters of `size`, twice as wide as `model` and answering as it does.
+
+    Every channel stands there twice, and what follows shares its weight between the two at random,
+    so that they go apart in training (Chen, Goodfellow and Shlens, arXiv:1511.05641).
+    """
+    width, genres = model.get_layer("conv1").filters, model.output_shape[1]
+    with _computing(precision):
+        wide = custom_cnn(size, genres, width=2 * width)
+    dice = np.random.default_rng(width)
+    for layer in model.layers:
+        if not (weights := layer.get_weights()):
+            continue
+        if layer.name == "logits":
+            parts = weights[0].reshape(-1, 8 * width, genres)  # of the frame, each with all channels
+            weights[0] = _halved(parts, dice).reshape(-1, genres)
+        else:
+            if isinstance(layer, layers.Conv2D) and layer.name != "conv1":
+                weights[0] = _halved(weights[0], dice)
+            weights = [np.concatenate([part, part], axis=-1) for part in weights]
+        wide.get_layer(layer.name).set_weights(weights)
+    return wide
+
+
+def _halved(weights: NDArray[np.float32], dice: np.random.Generator) -> NDArray[np.float32]:
+    share = dice.uniform(0.25, 0.75, weights.shape)
+    return np.concatenate([weights * share, weights * (1 - share)], axis=-2)
+
+
 def vgg16(
     size: tuple[int, int],
     genres: int,
@@ -81,16 +112,10 @@ def vgg16(
     "float32" or "mixed_bfloat16"; weights and head are in single precision either way.
     Flat, so that `model.get_layer("block5_conv3")` works.
     """
-    if precision not in PRECISIONS:
-        raise ValueError(f"The precision is one of {', '.join(PRECISIONS)}; {precision!r} came.")
     posters = keras.Input((*size, 3), name="posters")
     x = keras.applications.vgg16.preprocess_input(posters)
-    before = keras.config.dtype_policy()
-    keras.config.set_dtype_policy(precision)
-    try:
+    with _computing(precision):
         base = _vgg16_base(x, weights)
-    finally:
-        keras.config.set_dtype_policy(before)
     base.trainable = False
     pooled = [base.get_layer(f"block{block}_pool").output for block in BLOCKS]
     pooled = [
@@ -107,6 +132,18 @@ def vgg16(
         x = layers.Dense(hidden, activation="relu", name="hidden")(x)
         x = layers.Dropout(dropout, name="dropout")(x)
     return keras.Model(posters, _genres(x, genres), name="vgg16")
+
+
+@contextmanager
+def _computing(precision: str) -> Iterator[None]:
+    if precision not in PRECISIONS:
+        raise ValueError(f"The precision is one of {', '.join(PRECISIONS)}; {precision!r} came.")
+    before = keras.config.dtype_policy()
+    keras.config.set_dtype_policy(precision)
+    try:
+        yield
+    finally:
+        keras.config.set_dtype_policy(before)
 
 
 def _genres(x: keras.KerasTensor, genres: int) -> keras.KerasTensor:
