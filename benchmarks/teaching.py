@@ -3,7 +3,7 @@
     .venv/bin/python benchmarks/teaching.py runs/published
 
 The chapters of the custom CNN and of VGG16 have to be there. From the weights of the one's chapter,
-the network goes on learning in four ways, each from the same films for the same number of epochs.
+the network goes on learning in several ways, each from the same films for the same number of epochs.
 Each row tells how far its mAP is from that of the first, with an interval over films drawn again.
 What is finished is kept under `--keep`: a stopped benchmark goes on where it was.
 """
@@ -20,12 +20,15 @@ import tuning
 from postergenre import architectures, batches, classifier, films, paths, reading, training
 
 BATCH, SEED = 32, 1
-# By name: the teacher's share of the answer, and the size of the posters beside the chapter's own.
+# By name: the teacher's share of the answer, the size of the posters beside that of the chapter of
+# the custom CNN, and whether the network is made twice as wide first.
 WAYS = {
-    "labels alone": (0.0, 1.5),
-    "three parts teacher, one part label": (0.75, 1.5),
-    "teacher alone": (1.0, 1.5),
-    "three parts teacher, on smaller posters": (0.75, 1.0),
+    "labels alone": (0.0, 1.5, False),
+    "three parts teacher, one part label": (0.75, 1.5, False),
+    "the same, teacher alone": (1.0, 1.5, False),
+    "the same, on smaller posters": (0.75, 1.0, False),
+    "the same, twice as wide": (0.75, 1.5, True),
+    "labels alone, twice as wide": (0.0, 1.5, True),
 }
 
 
@@ -34,6 +37,7 @@ def main() -> None:
     parser.add_argument("run")
     parser.add_argument("--films", type=int, default=6000)
     parser.add_argument("--epochs", type=int, default=2)
+    parser.add_argument("--precision", default="mixed_bfloat16", help="of the wider ones")
     parser.add_argument("--keep", type=Path, default=paths.run_directory("runs/teaching"))
     asked = parser.parse_args()
     population, vocabulary, _ = films.load(asked.run)
@@ -46,11 +50,13 @@ def main() -> None:
     chosen = films.Part(population, truth, "validation")
     chances = teacher(asked.run, population, vocabulary)
     scores = {}
-    for name, (share, larger) in WAYS.items():
+    for name, (share, larger, wider) in WAYS.items():
         pupil = classifier.Classifier.load(paths.need(asked.run, "custom_cnn")).model
         size = tuple(round(larger * side) for side in pupil.input_shape[1:3])
         network = architectures.custom_cnn(size, len(vocabulary))
         network.set_weights(pupil.get_weights())
+        if wider:
+            network = architectures.widened(pupil, size, precision=asked.precision)
         posters = batches.images(asked.run, population, size)
         told = (1 - share) * truth + share * chances
         scores[name] = taught(asked, network, posters, told, (train, chosen), name)

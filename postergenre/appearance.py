@@ -12,8 +12,8 @@ from sklearn.cluster import MiniBatchKMeans
 Posters = NDArray[np.uint8]  # (posters, height, width, 3)
 
 MEASURES = {
-    "brightness": "mean L*, 0 black to 100 white",
-    "contrast": "standard deviation of L*",
+    "brightness": "mean lightness (L*), 0 black to 100 white",
+    "contrast": "standard deviation of L* over the whole poster",
     "colour": "mean chroma",
     "warmth": "mean b*, blue below 0, yellow above",
     "redness": "mean a*, green below 0, red above",
@@ -24,7 +24,7 @@ MEASURES = {
 # What lies below and above the mean of the other films is called, measure by measure.
 WORDS = {
     "brightness": ("darker", "brighter"),
-    "contrast": ("flatter", "richer in contrast"),
+    "contrast": ("lower in contrast", "higher in contrast"),
     "colour": ("greyer", "more colourful"),
     "warmth": ("bluer", "yellower"),
     "redness": ("greener", "redder"),
@@ -32,6 +32,7 @@ WORDS = {
     "detail below": ("calmer at the foot", "busier at the foot"),
     "symmetry": ("less symmetric", "more symmetric"),
 }
+SMALL = 0.2  # standard deviations: what Cohen (1988) calls a small effect
 RARE = 0.005  # share of the pixels below which a colour says little
 FEWEST = 20  # films on each side of a comparison
 
@@ -95,13 +96,14 @@ def differences(
 
 
 def in_words(apart: pd.DataFrame, sure: pd.DataFrame, *, most: int = 3) -> pd.Series:
-    """Return for each genre the words for its largest differences of those that are sure."""
+    """Return for each genre the words for its largest differences that are sure and not below `SMALL`.
+
+    A dash where there is none: that is no proof that the genre looks as the others do.
+    """
     told = {}
-    for genre, row in apart.iterrows():
-        found = row[sure.loc[genre]].abs().nlargest(most).index
-        told[genre] = (
-            ", ".join(WORDS[str(name)][int(row[name] > 0)] for name in found) or "as others"
-        )
+    for genre, row in apart.where(sure & (apart.abs() >= SMALL)).iterrows():
+        found = row.abs().nlargest(most).dropna().index
+        told[genre] = ", ".join(WORDS[str(name)][int(row[name] > 0)] for name in found) or "-"
     return pd.Series(told, name="its posters are")
 
 

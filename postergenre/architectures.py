@@ -66,7 +66,9 @@ def _convolution(
     return layers.ReLU(name=f"{name}_relu")(x)
 
 
-def widened(model: keras.Model, size: tuple[int, int], *, precision: str = "float32") -> keras.Model:
+def widened(
+    model: keras.Model, size: tuple[int, int], *, precision: str = "float32"
+) -> keras.Model:
     """Return `custom_cnn` for posters of `size`, twice as wide as `model` and answering as it does.
 
     Every channel stands there twice, and what follows shares its weight between the two at random,
@@ -80,7 +82,8 @@ def widened(model: keras.Model, size: tuple[int, int], *, precision: str = "floa
         if not (weights := layer.get_weights()):
             continue
         if layer.name == "logits":
-            parts = weights[0].reshape(-1, 8 * width, genres)  # of the frame, each with all channels
+            # Thirds of the frame and strongest answers, one after the other, each of all channels.
+            parts = weights[0].reshape(-1, 8 * width, genres)
             weights[0] = _halved(parts, dice).reshape(-1, genres)
         else:
             if isinstance(layer, layers.Conv2D) and layer.name != "conv1":

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from postergenre import paths
 from postergenre.demo import studio
-from postergenre.metrics import NAMES, Evaluation
+from postergenre.metrics import NAMES, Evaluation, MajorReading
 from postergenre.reading import major_choice
 
 CLAIMED = 0.85  # "85 % accuracy on major genres"
@@ -19,6 +19,7 @@ CLAIMED_MILLISECONDS = 100
 CLAIMED_POSTERS = 45_000
 # Those of the major genres that we take for the most distinct.
 DISTINCT = ("Animation", "Comedy", "Documentary", "Horror")
+FORMS = {"keras": "Keras", "float": "LiteRT", "int8": "LiteRT with 8 bits"}
 FOLDERS = {"custom CNN": ("custom_cnn", "custom"), "VGG16": ("vgg16", "vgg16")}
 
 
@@ -143,26 +144,41 @@ def sources_ceiling(found: Mapping[str, float], *, films: int) -> str:
     )
 
 
-def passing_sentence(passing: pd.Series) -> str:
-    """Tell in one sentence how many films a network answers when it may pass (`MajorReading.passing`)."""
-    if not passing["share"]:
+def passing_sentence(result: MajorReading) -> str:
+    """Tell in one sentence how many films a network answers when it may pass, and how it stands there."""
+    if not result.passing.loc["share", "value"]:
         return (
             f"However sure it is, it is not right on {CLAIMED:.0%} of its answers on validation "
             "films: told to answer only then, it answers none."
         )
+    share, right = (
+        "{value:.0%} ({low:.0%} to {high:.0%})".format_map(result.passing.loc[name])
+        for name in ("share", "right")
+    )
     return (
         f"Told to answer only where it is so sure that {CLAIMED:.0%} of such answers were right on "
-        f"validation films, it answers {passing['share']:.0%} of the test films that have one major "
-        f"genre, and is right on {passing['right']:.0%} of these."
+        f"validation films, it answers {share} of the test films that have one major genre, and is "
+        f"right on {right} of these, where always naming their most frequent genre would be on "
+        f"{result.kept()['base']:.0%}."
     )
 
 
-def told(run: str, number: str) -> dict[str, float]:
-    """Return one number of the chapters before, such as `milliseconds`, by network."""
+def times(run: str) -> dict[str, float]:
+    """Return the milliseconds for a poster, by network and form: Keras, and the form that serves."""
+    found = {}
+    for network, (folder, _) in FOLDERS.items():
+        bundle = paths.read_json(paths.need(run, f"{folder}/bundle.json"))
+        for form in dict.fromkeys(["keras", bundle["serves"]]):
+            found[f"{network} in {FORMS[form]}"] = bundle["forms"][form]["milliseconds"]
+    return found
+
+
+def patterns(run: str) -> dict[str, tuple[int, int]]:
+    """Return by network to how many genres a channel answers beyond chance, and on how many films."""
     found = {}
     for network, (folder, prefix) in FOLDERS.items():
-        name = "layers.json" if number == "selective_genres" else "metrics.json"
-        found[network] = paths.read_json(paths.need(run, f"{folder}/{name}"))[f"{prefix}_{number}"]
+        told = paths.read_json(paths.need(run, f"{folder}/layers.json"))
+        found[network] = (told[f"{prefix}_selective_genres"], told[f"{prefix}_films_seen"])
     return found
 
 
@@ -178,14 +194,14 @@ def sizes(run: str) -> str:
 def table(
     result: Evaluation,
     milliseconds: Mapping[str, float],
-    patterns: Mapping[str, float],
+    patterns: Mapping[str, tuple[int, int]],
     *,
     films: int,
 ) -> pd.DataFrame:
     """Return the article's claims, each under every reading: measured, constant answer, verdict.
 
-    By network: `milliseconds` for a poster, and in `patterns` the number of genres to which a
-    channel of the last convolution answers beyond chance.
+    `milliseconds` are those of `times`; `patterns` holds by network the number of genres to which
+    a channel of the last convolution answers beyond chance, and on how many films.
     """
     readings = {
         "top1": "share of films whose one major genre is named",
@@ -204,17 +220,20 @@ def table(
     low, high = result.passing.loc["right", ["low", "high"]].astype(float)
     kept = _verdict(low, high, 0.0) if share else "not reached here"
     kept = "on a part of the films" if kept == "holds" else kept
-    measured = f"{right:.0%}, on {share:.0%} of them" if share else "on none"
-    rows.append(("85 % accuracy", "on films it is sure of (validation)", measured, "", kept))
+    measured, base = "on none", ""
+    if share:
+        measured = f"{right:.0%} ({low:.0%} to {high:.0%}), on {share:.0%} of them"
+        base = f"{result.kept()['base']:.0%}"
+    rows.append(("85 % accuracy", "on films it is sure of (validation)", measured, base, kept))
     for name, value in milliseconds.items():
         verdict = "holds" if value < CLAIMED_MILLISECONDS else "not reached here"
-        reading = f"{name} alone, one poster, on this machine"
+        reading = f"{name}: one poster, without the service, on this machine"
         rows.append(("under 100 ms", reading, f"{value:.0f} ms", "", verdict))
     genres = len(result.genres)
-    for name, found in patterns.items():
+    for name, (found, seen) in patterns.items():
         verdict = "not shown by this" if found else "not reached here"
-        reading = f"{name}: genres that a channel answers to"
-        rows.append(("visual patterns", reading, f"{found:.0f} of {genres}", "none", verdict))
+        reading = f"{name}: genres that a channel answers to, on {seen:,} films"
+        rows.append(("visual patterns", reading, f"{found} of {genres}", "none", verdict))
     verdict = "holds" if films >= CLAIMED_POSTERS else "not tested at that size"
     rows.append(("45,000 posters", "films in this run", f"{films:,}", "", verdict))
     return pd.DataFrame(
@@ -256,7 +275,7 @@ def ceiling_sentence(results: Mapping[str, Evaluation], answer: str) -> str:
     """Tell in one sentence how far the network `answer` is from the best that is possible."""
     value = {name: float(r.table.loc["macro_auroc", "value"]) for name, r in results.items()}
     if "best possible" not in value:
-        return "How much genre there is in real posters at most is not known to anyone."
+        return "Nobody knows how much of a film's genre a poster can show at best."
     share = (value[answer] - 0.5) / (value["best possible"] - 0.5)
     return (
         f"The best possible reader of these drawn posters would reach {value['best possible']:.3f}; "

@@ -21,6 +21,7 @@ from postergenre.metrics import NAMES
 STYLE = str(Path(__file__).with_name("study.mplstyle"))
 FITTED: Any = {"type": "fit-x", "contains": "padding"}  # legend and labels within the column
 BASE = "#8a8a8a"  # base rates are grey in every figure
+WITHHELD = "The posters of this run are under copyright and not shown."
 
 
 def _axes(ax: Axes | None) -> Axes:
@@ -221,20 +222,24 @@ def posters(run: str, films: pd.DataFrame, *, columns: int = 6) -> Figure:
 
 def explained(
     images: NDArray[np.uint8], maps: NDArray[np.floating], titles: Sequence[str]
-) -> Figure:
-    """Show heat maps (n, h, w) between 0 and 1 over their posters; of no posters, a note in their place."""
+) -> Figure | None:
+    """Show heat maps (n, h, w) between 0 and 1 over their posters; of no posters, print a note."""
     if len(images) == 0:
-        return _withheld()
+        print(WITHHELD)
+        return None
     height, width = images.shape[1:3]
     heats = [Image.fromarray(m.astype(np.float32)).resize((width, height)) for m in maps]
     heat = plt.get_cmap("inferno")(np.clip(np.stack([np.asarray(h) for h in heats]), 0, 1))
     return pictures(0.45 * images / 255 + 0.55 * heat[..., :3], titles)
 
 
-def through_layers(images: NDArray[np.uint8], maps: dict[str, NDArray[np.floating]]) -> Figure:
-    """Show a poster (1, height, width, 3), and a layer's map (1, h, w) beside each other; or a note."""
+def through_layers(
+    images: NDArray[np.uint8], maps: dict[str, NDArray[np.floating]]
+) -> Figure | None:
+    """Show a poster (1, height, width, 3) beside a map (1, h, w) of each layer; or print a note."""
     if len(images) == 0:
-        return _withheld()
+        print(WITHHELD)
+        return None
     fig, axs = plt.subplots(1, 1 + len(maps), figsize=(7.2, 2.3))
     for ax, (name, one) in zip(axs, {"poster": images, **maps}.items(), strict=True):
         ax.imshow(one[0], cmap="inferno")
@@ -246,29 +251,36 @@ def through_layers(images: NDArray[np.uint8], maps: dict[str, NDArray[np.floatin
 def _withheld() -> Figure:
     fig, ax = plt.subplots(figsize=(7.2, 1.0))
     ax.axis("off")
-    note = "The posters of this run are under copyright and not shown."
-    ax.text(0.5, 0.5, note, ha="center", va="center", color="#555555")
+    ax.text(0.5, 0.5, WITHHELD, ha="center", va="center", color="#555555")
     return fig
 
 
 def atlas(table: pd.DataFrame, *, ax: Axes | None = None) -> Axes:
     """Draw which channels answer to which genre: AUROC (channels, genres), 0.5 is white."""
     ax = _axes(ax)
-    sns.heatmap(
-        table.T, ax=ax, cmap="RdBu_r", center=0.5, vmin=0.2, vmax=0.8, cbar_kws={"label": "AUROC"}
-    )
+    low, high = _around_chance(table)
+    bar = {"label": "AUROC"}
+    sns.heatmap(table.T, ax=ax, cmap="RdBu_r", vmin=low, vmax=high, xticklabels=True, cbar_kws=bar)
     ax.set(xlabel="channel", ylabel="")
     ax.grid(visible=False)
     ax.tick_params(axis="y", rotation=0)
-    ax.tick_params(axis="x", rotation=90, labelsize=8)
+    ax.tick_params(axis="x", rotation=90, labelsize=7)
     return ax
 
 
+def _around_chance(table: pd.DataFrame) -> tuple[float, float]:
+    """Return the ends of a scale about 0.5 that cuts no value of the table off."""
+    reach = float((table - 0.5).abs().to_numpy().max())
+    return 0.5 - reach, 0.5 + reach
+
+
 def depth(table: pd.DataFrame, *, ax: Axes | None = None) -> Axes:
-    """Draw how well a linear probe reads the genres from each layer, one line a column."""
+    """Draw the linear reading of each layer with its interval, and the best channel's."""
     ax = _axes(ax)
-    for column in table.columns:
-        ax.plot(table.index.astype(str), table[column], marker="o", label=column)
+    names = table.index.astype(str)
+    ax.fill_between(names, table["low"], table["high"], color="C0", alpha=0.2, linewidth=0)
+    for column in ("linear reading", "best channel"):
+        ax.plot(names, table[column], marker="o", label=column)
     ax.axhline(0.5, color=BASE, linestyle="--", linewidth=1.2, label="chance")
     ax.set(xlabel="layer", ylabel="macro AUROC")
     ax.tick_params(axis="x", rotation=45)
@@ -353,6 +365,8 @@ def forgetting(table: pd.DataFrame, *, ax: Axes | None = None) -> Axes:
     ax.axhline(
         table.loc[other, "likeness"], color=BASE, linestyle="--", label="map of another poster"
     )
+    low, high = table.loc[other, ["low", "high"]]
+    ax.axhspan(low, high, color=BASE, alpha=0.3, linewidth=0)
     ax.set(
         ylim=(0, 1.05),
         ylabel="rank correlation, sign aside",
@@ -442,7 +456,7 @@ def interactive_atlas(table: pd.DataFrame, *, name: str) -> "Interactive":
     long = table.round(3).rename_axis("channel").reset_index()
     long = long.melt("channel", var_name="genre", value_name="AUROC")
     colour = altair.Scale(
-        scheme="redblue", reverse=True, domain=[0.2, 0.8], domainMid=0.5, clamp=True
+        scheme="redblue", reverse=True, domain=list(_around_chance(table)), domainMid=0.5
     )
     chart = (
         altair.Chart(long)

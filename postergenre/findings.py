@@ -1,4 +1,4 @@
-"""What can be said of the visual language of genres, each sentence with the test that could refute it."""
+"""What can be said of the visual language of genres, each sentence with its effect on test films."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -8,7 +8,7 @@ import pandas as pd
 from numpy.typing import NDArray
 from scipy.stats import false_discovery_control, norm, rankdata
 
-from postergenre.appearance import WORDS, change
+from postergenre.appearance import MEASURES, SMALL, WORDS, change
 from postergenre.reading import logit, mean_interval
 
 Truth = NDArray[np.bool_]  # (films, genres)
@@ -197,8 +197,9 @@ def table(sentences: Mapping[str, Mapping[str, Effect]]) -> pd.DataFrame:
 
 
 def looks_sentence(apart: pd.DataFrame, sure: pd.DataFrame) -> str:
-    """Tell in one sentence the three largest differences between a genre's looks and the others'."""
+    """Tell how many differences of looks are sure, how many of these not small, and the three largest."""
     found = apart.where(sure).stack()
+    large = int((found.abs() >= SMALL).sum())
     found = found.loc[found.abs().nlargest(3).index]
     if found.empty:
         return "No genre's posters differ from the others' beyond chance in these measures."
@@ -208,24 +209,28 @@ def looks_sentence(apart: pd.DataFrame, sure: pd.DataFrame) -> str:
     ]
     return (
         f"{int(sure.to_numpy().sum())} of {sure.size} differences between a genre's posters and the "
-        f"others' are beyond chance; the largest: {'; '.join(told)}."
+        f"others' are beyond chance, {large} of them {SMALL} standard deviations or more; the largest: "
+        f"{'; '.join(told)}."
     )
 
 
 def decades_sentence(moves: pd.DataFrame, *, early: int, late: int) -> str:
-    """Tell in one sentence how genres' looks moved beyond those of the other films."""
+    """Tell how genres' looks moved beyond those of the other films, and what was measured."""
     sure = clearest(moves)
     spans = f"from {early}\u2013{early + 19} to {late}\u2013{late + 19}"
     if sure.empty:
         return f"No genre's posters moved beyond the other films', {spans}, as far as chance allows to say."
+    shown = sure.drop_duplicates("genre_name").head(3)
     told = [
         f"{row['genre_name']}'s {row['measure']} by {row['more']:+.2g} ({row['low']:+.2g} to "
         f"{row['high']:+.2g}; its own move is {row['genre']:+.2g}, that of the others {row['others']:+.2g})"
-        for _, row in sure.drop_duplicates("genre_name").head(3).iterrows()
+        for _, row in shown.iterrows()
     ]
+    units = [f"{measure} as {MEASURES[measure]}" for measure in shown["measure"].unique()]
     return (
         f"{len(sure)} of {len(moves)} moves of a genre's posters {spans}, beside those of the other "
-        f"films, are beyond chance; the clearest: {'; '.join(told)}."
+        f"films, are beyond chance on training and validation films; the clearest: {'; '.join(told)}. "
+        f"Measured are {'; '.join(units)}."
     )
 
 
@@ -279,20 +284,33 @@ def alike_sentence(agreed: Mapping[str, tuple[float, float]]) -> str:
     )
 
 
-def held_sentence(sentences: Mapping[str, Mapping[str, Effect]]) -> str:
-    """Tell in one sentence how many of the sentences stood their test."""
-    verdicts = pd.Series({one: verdict(effects) for one, effects in sentences.items()})
-    held = int(verdicts.isin(["holds", "holds in both"]).sum())
-    unknown = int((verdicts == "too few films to say").sum())
-    rest = verdicts[~verdicts.isin(["holds", "holds in both", "too few films to say"])]
+def needs_sentence(found: Mapping[str, Erased]) -> str:
+    """Tell in one sentence which genres need a thing more than the others do, network by network."""
+    told = []
+    for name, one in found.items():
+        needs = one.needs()
+        named = [f"{genre} ({thing})" for genre, thing in needs[needs != "-"].items()]
+        told.append(f"in {name}, {', '.join(named) or 'none'}")
+    return f"Beyond chance, these genres lose more without one thing than others do: {'; '.join(told)}."
+
+
+def held_sentence(
+    chosen: Mapping[str, Mapping[str, Effect]], ruled: Mapping[str, Mapping[str, Effect]]
+) -> str:
+    """Tell how many sentences hold on the test films, those that we chose and those that a rule took."""
+    both = {**chosen, **ruled}
+    verdicts = pd.Series({one: verdict(effects) for one, effects in both.items()}, dtype=str)
+    known = verdicts[verdicts != "too few films to say"]
+    held = known.isin(["holds", "holds in both"])
+    ours = known.index.isin(list(chosen))
     told = [
-        f"\u201c{one.rstrip('.')}\u201d {told if told.startswith('holds') else f'is {told}'}"
-        for one, told in rest.items()
+        f"; \u201c{one.rstrip('.')}\u201d {told if told.startswith('holds') else f'is {told}'}"
+        for one, told in known[~held].items()
     ]
+    unknown = len(verdicts) - len(known)
     few = f" For {unknown} more there were too few films." if unknown else ""
     return (
-        f"Of {len(verdicts) - unknown} sentences that the test films could have refuted, {held} hold, in "
-        f"both networks where they are about networks"
-        + "".join(f"; {one}" for one in told)
-        + f".{few}"
+        f"Of {len(known)} sentences put to the test films, {held.sum()} hold there "
+        f"({held[ours].sum()} of {ours.sum()} that we chose, {held[~ours].sum()} of {(~ours).sum()} about "
+        f"decades that a rule took), in both networks where they are about networks{''.join(told)}.{few}"
     )

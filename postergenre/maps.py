@@ -18,6 +18,12 @@ from postergenre.reading import mean_interval
 Posters = NDArray[np.uint8]  # (posters, height, width, 3)
 STEPS = 10  # of deletion and insertion
 RIVALS = ("at random", "from the centre")  # the orders that stand beside a map's
+DIFFERENCE = ["difference", "difference low", "difference high"]
+STAYS = {  # by the sign of the difference
+    1: "some likeness stays, which cannot come from these weights",
+    0: "no likeness beyond that of two posters' maps is shown",
+    -1: "less likeness is left than two posters' maps have",
+}
 SIDES = ["box_left", "box_top", "box_right", "box_bottom"]
 
 
@@ -282,7 +288,9 @@ def randomised(
     rank correlation with the trained network's map, its sign aside: weights at random may turn a
     map round), `low` and `high` (95 %), and `blank`, the share of maps without any difference,
     which are left out of it. The last row is the likeness of the trained network's maps of two
-    different posters: what a map owes to no poster.
+    different posters: what a map owes to no poster. `difference` is how far a likeness is above
+    that one, paired by poster where neither map is blank, with `difference low` and `difference
+    high` (95 %).
     """
     trained = grad_cam(model, posters, genres, layer=layer)
     bare = keras.Model(model.inputs, model.outputs, name=model.name)  # a loss cannot be cloned
@@ -290,22 +298,24 @@ def randomised(
     forgetful.set_weights(model.get_weights())
     attention = _attention(forgetful, layer)
     drawn = np.random.default_rng(seed)
-    rows = {}
+    alike = {}
     for part in reversed([one for one in forgetful.layers if hasattr(one, "kernel")]):
         kernel = np.asarray(part.kernel)
         part.kernel.assign(drawn.permutation(kernel.ravel()).reshape(kernel.shape))
-        rows[part.name] = _likeness(trained, _attended(attention, posters, genres)[0])
-    rows["another poster's map"] = _likeness(trained, np.roll(trained, 1, axis=0))
-    columns = ["likeness", "low", "high", "blank"]
+        alike[part.name] = _likeness(trained, _attended(attention, posters, genres)[0])
+    other = alike["another poster's map"] = _likeness(trained, np.roll(trained, 1, axis=0))
+    rows = {
+        name: (*layers.effect(one), np.isnan(one).mean(), *layers.effect(one - other))
+        for name, one in alike.items()
+    }
+    columns = ["likeness", "low", "high", "blank", *DIFFERENCE]
     return pd.DataFrame.from_dict(rows, orient="index", columns=columns)
 
 
-def _likeness(
-    one: NDArray[np.float32], other: NDArray[np.float32]
-) -> tuple[float, float, float, float]:
+def _likeness(one: NDArray[np.float32], other: NDArray[np.float32]) -> NDArray[np.float64]:
+    """Return how like each other two stacks of maps are, poster by poster; nan where one is blank."""
     drawn = (np.ptp(one, axis=(1, 2)) > 0) & (np.ptp(other, axis=(1, 2)) > 0)
-    alike = np.abs(agreement(one[drawn], other[drawn])) if drawn.any() else np.zeros(1)
-    return *mean_interval(alike), float(1 - drawn.mean())
+    return np.where(drawn, np.abs(agreement(one, other)), np.nan)
 
 
 def faithfulness(
@@ -352,12 +362,16 @@ def faithfulness(
 
 
 def faithfulness_table(areas: pd.DataFrame) -> pd.DataFrame:
-    """Return the area under each curve beside those of its rivals, and their difference, paired."""
+    """Return the area under each curve beside those of its rivals, and their difference, paired.
+
+    `low` and `high` are wider than 95 %: corrected (Bonferroni) for the four comparisons, so that
+    all four together miss once in twenty.
+    """
     rows = {}
     for kind in ("deletion", "insertion"):
         for rival in RIVALS:
             beside = areas[f"{kind} {rival}"]
-            apart = mean_interval((areas[kind] - beside).to_numpy())
+            apart = layers.effect((areas[kind] - beside).to_numpy(), tests=2 * len(RIVALS))
             rows[f"{kind}, beside {rival}"] = (areas[kind].mean(), beside.mean(), *apart)
     columns = ["in the map's order", "in the other", "difference", "low", "high"]
     return pd.DataFrame.from_dict(rows, orient="index", columns=columns)
@@ -391,31 +405,63 @@ def planted(
     return pd.DataFrame.from_dict(rows, orient="index", columns=columns)
 
 
-def trust_sentence(faithful: pd.DataFrame, forgotten: pd.DataFrame, *, posters: int) -> str:
-    """Tell in one sentence whether the maps passed: deletion and insertion, and shuffled weights."""
-    told, marks = [], []
+def _ahead(faithful: pd.DataFrame) -> list[int]:
+    """Return for each rival whether the map's order is surely ahead of it (1), behind (-1), or neither.
+
+    Ahead is what lowers the score more in deletion, and raises it more in insertion.
+    """
+    signs = []
     for rival in RIVALS:
-        deletion, insertion = (
-            faithful.loc[f"{kind}, beside {rival}"] for kind in ("deletion", "insertion")
-        )
-        marks.append(deletion["high"] < 0 and insertion["low"] > 0)
-        told.append(
-            " and ".join(
-                f"{one['difference']:+.2f} ({one['low']:+.2f} to {one['high']:+.2f})"
-                for one in (deletion, insertion)
-            )
-        )
-    last, other = forgotten.iloc[-2], forgotten.iloc[-1]
-    forgets = last["low"] <= other["high"]
-    verdicts = ["mark" if marked else "do not surely mark" for marked in marks]
+        out, into = (faithful.loc[f"{kind}, beside {rival}"] for kind in ("deletion", "insertion"))
+        ahead, behind = out["high"] < 0 < into["low"], into["high"] < 0 < out["low"]
+        signs.append(int(ahead) - int(behind))
+    return signs
+
+
+def trust_sentence(faithful: pd.DataFrame) -> str:
+    """Tell in plain words whether what the maps mark matters: deletion and insertion."""
+    chance, centre = _ahead(faithful)
+    more = {1: "more", 0: "not surely more", -1: "less"}
     return (
-        f"On {posters} test posters, blurring in the order of its heat maps, and bringing the poster "
-        f"back in it, changes the area under a genre's score by {told[0]} beside random orders, by "
-        f"{told[1]} beside an order from the frame's centre outwards: the maps {verdicts[0]} places "
-        f"that matter more to it than places at random, and {verdicts[1]} places that matter more "
-        f"than the centre; with all its weights shuffled they are {'no more' if forgets else 'more'} "
-        f"like its own ({last['likeness']:.2f}, {last['blank']:.0%} of them blank) than maps of two "
-        f"posters are ({other['likeness']:.2f})."
+        f"When posters are blurred bit by bit, its score depends {more[chance]} on the places that "
+        f"its heat maps mark than on places at random, {'and' if chance == centre else 'but'} "
+        f"{more[centre]} than on the middle of the poster."
+    )
+
+
+def forgetting_sentence(forgotten: pd.DataFrame) -> str:
+    """Tell what is left of the maps when all weights are shuffled, and at how many stages before."""
+    last, other = forgotten.iloc[-2], forgotten.iloc[-1]
+    value, low, high = last[DIFFERENCE]
+    blank = f"{last['blank']:.0%} of its maps are blank, and of these nothing can be compared"
+    if np.isnan(value):
+        return f"With all its weights shuffled {blank}."
+    stays = (forgotten["difference low"].iloc[:-2] > 0).sum()
+    return (
+        f"With all its weights shuffled, its maps' likeness to the trained network's is "
+        f"{last['likeness']:.3f}, that of two posters' maps {other['likeness']:.3f}: poster by poster "
+        f"a difference of {value:+.3f} ({low:+.3f} to {high:+.3f}), so {_kept(last)}. "
+        f"{f'But {blank}. ' if last['blank'] else ''}With fewer layers shuffled, the likeness is "
+        f"surely above that of two posters' maps at {stays} of {len(forgotten) - 2} stages."
+    )
+
+
+def _kept(last: pd.Series) -> str:
+    """Tell in words what the difference of the row in which all weights are shuffled says."""
+    value, low, high = last[DIFFERENCE]
+    if np.isnan(value):
+        return "too few maps are left to compare"
+    return STAYS[int(low > 0) - int(high < 0)]
+
+
+def learned_sentence(faithful: pd.DataFrame, forgotten: pd.DataFrame) -> str:
+    """Tell in plain words what both tests say of the maps."""
+    chance, centre = _ahead(faithful)
+    better = {1: "better", 0: "not surely better", -1: "worse"}
+    return (
+        f"Its heat maps tell {better[chance]} than chance which places matter to it, "
+        f"{'and' if chance == centre else 'but'} {better[centre]} than the middle of the poster does; "
+        f"with its weights shuffled, {_kept(forgotten.iloc[-2])}."
     )
 
 

@@ -1,10 +1,13 @@
 """How posters look, on posters whose looks are known."""
 
+import json
+from unittest.mock import MagicMock
+
 import numpy as np
 import pandas as pd
 import pytest
 
-from postergenre import appearance
+from postergenre import appearance, paths
 
 WHITE, BLACK, RED, BLUE = (255, 255, 255), (0, 0, 0), (255, 0, 0), (0, 0, 255)
 
@@ -115,15 +118,45 @@ def test_false_discoveries_come_at_most_at_the_stated_rate() -> None:
 
 
 def test_the_largest_sure_differences_are_told_in_words() -> None:
-    apart = pd.DataFrame(
-        {"brightness": [-0.9, 0.1], "warmth": [0.5, 0.0], "detail": [2.0, 0.2]}, index=["A", "B"]
-    )
-    sure = pd.DataFrame(
-        {"brightness": [True, False], "warmth": [True, False], "detail": [False, False]},
-        index=["A", "B"],
-    )
-    assert appearance.in_words(apart, sure).to_dict() == {"A": "darker, yellower", "B": "as others"}
+    measures = ["brightness", "warmth", "detail", "contrast"]
+    rows = [[-0.9, 0.5, 2.0, 0.19], [0.1, 0.0, 0.2, -0.199], [0.1, 0.0, 0.2, -0.2]]
+    apart = pd.DataFrame(rows, index=["A", "B", "C"], columns=measures)
+    sure = pd.DataFrame(apart != 2.0).assign(detail=False)
+    assert appearance.in_words(apart, sure).to_dict() == {
+        "A": "darker, yellower",
+        "B": "-",
+        "C": "lower in contrast",
+    }
     assert appearance.in_words(apart, sure, most=1)["A"] == "darker"
+
+
+def test_no_word_for_contrast_speaks_of_depth_or_of_gain() -> None:
+    assert appearance.WORDS["contrast"] == ("lower in contrast", "higher in contrast")
+
+
+def test_what_is_measured_fits_a_cell_of_a_table() -> None:
+    assert max(map(len, appearance.MEASURES.values())) <= pd.get_option("display.max_colwidth") - 1
+
+
+def test_the_chapter_sets_looks_beside_their_decade_without_any_test_film() -> None:
+    path = paths.project() / "notebooks" / "09_visual_language.ipynb"
+    cells = {cell["id"]: "".join(cell["source"]) for cell in json.loads(path.read_text())["cells"]}
+    rng = np.random.default_rng(0)
+    test = np.arange(400) % 4 == 0
+    looks = pd.DataFrame(rng.normal(size=(400, 2)), columns=["brightness", "warmth"])
+    decades = pd.Series(np.where(np.arange(400) < 200, 196.0, 200.0))
+    truth = rng.random((400, 2)) < 0.4
+    known = {"test": test, "truth": truth, "vocabulary": ["A", "B"], "decades": decades}
+    plt = MagicMock()
+    plt.subplots.return_value = None, None
+    figure = {"plt": plt, "figures": MagicMock(), "appearance": appearance}
+    found = []
+    for planted in (looks, looks + 50.0 * (test & truth[:, 0])[:, None]):
+        names = known | figure | {"looks": planted}
+        exec(cells["09-09"], names)
+        np.testing.assert_allclose(names["beside"].groupby(decades).mean(), 0, atol=1e-9)
+        found.append(names["apart"])
+    pd.testing.assert_frame_equal(*found)
 
 
 def test_a_palette_adds_up_to_one_a_genre_and_red_posters_are_red() -> None:

@@ -22,12 +22,13 @@ def evaluation(*, right: tuple[float, float, float] = (0.86, 0.80, 0.90), **valu
     passing = pd.DataFrame(
         {"share": (0.4 * (right[0] > 0), 0.3, 0.5), "right": right}, index=["value", "low", "high"]
     ).T
-    return SimpleNamespace(table=table, genres=genres, passing=passing)
+    kept = {"films": 40, "right": right[0], "base": 0.45, "named": "Drama 100%"}
+    return SimpleNamespace(table=table, genres=genres, passing=passing, kept=lambda: kept)
 
 
 def verdicts(result: Any) -> dict[str, str]:
-    times = {"VGG16,": 20.0, "custom CNN,": 120.0}
-    patterns = {"some": 2, "all": 3, "none": 0}
+    times = {"VGG16": 20.0, "custom CNN": 120.0}
+    patterns = {"some": (2, 900), "all": (3, 900), "none": (0, 900)}
     told = claims.table(result, times, patterns, films=10_000)
     return dict(
         zip(told["read as"].str.split(",|:", regex=True).str[0], told["verdict"], strict=True)
@@ -58,9 +59,9 @@ def test_a_claim_is_judged_by_its_interval_and_never_when_a_constant_answer_reac
 @pytest.mark.parametrize(
     ("right", "verdict", "sentence"),
     [
-        ((0.88, 0.86, 0.90), "on a part of the films", "answers 40% of the test films"),
-        ((0.86, 0.80, 0.90), "cannot be told", "is right on 86% of these"),
-        ((0.80, 0.76, 0.84), "not reached here", "is right on 80% of these"),
+        ((0.88, 0.86, 0.90), "on a part of the films", "answers 40% (30% to 50%) of the test"),
+        ((0.86, 0.80, 0.90), "cannot be told", "is right on 86% (80% to 90%) of these"),
+        ((0.80, 0.76, 0.84), "not reached here", "genre would be on 45%."),
         ((np.nan, np.nan, np.nan), "not reached here", "it answers none"),
     ],
 )
@@ -69,7 +70,7 @@ def test_a_network_that_may_pass_is_judged_by_its_interval_as_well(
 ) -> None:
     told = evaluation(right=right)
     assert verdicts(told)["on films it is sure of (validation)"] == verdict
-    assert sentence in claims.passing_sentence(told.passing["value"])
+    assert sentence in claims.passing_sentence(told)
 
 
 def test_what_years_cost_is_told_where_there_are_years() -> None:
@@ -152,17 +153,26 @@ def test_the_way_to_the_ceiling_is_counted_from_chance() -> None:
         results, "custom CNN"
     )
     del results["best possible"]
-    assert "not known to anyone" in claims.ceiling_sentence(results, "custom CNN")
+    assert "Nobody knows" in claims.ceiling_sentence(results, "custom CNN")
 
 
-def test_numbers_of_earlier_chapters_are_read_by_network_or_asked_for(run: str) -> None:
-    with pytest.raises(MissingStep):
-        claims.told(run, "milliseconds")
-    for folder, prefix, value in (("custom_cnn", "custom", 3.0), ("vgg16", "vgg16", 20.0)):
-        file = paths.run_directory(run) / folder / "metrics.json"
+def test_times_and_patterns_are_read_by_network_or_asked_for(run: str) -> None:
+    for reading in (claims.times, claims.patterns):
+        with pytest.raises(MissingStep):
+            reading(run)
+    forms = {"keras": {"milliseconds": 30.0}, "int8": {"milliseconds": 4.0}}
+    for folder, prefix, serves in (("custom_cnn", "custom", "keras"), ("vgg16", "vgg16", "int8")):
+        file = paths.run_directory(run) / folder / "bundle.json"
         file.parent.mkdir(parents=True)
-        paths.write_json(file, {f"{prefix}_milliseconds": value})
-    assert claims.told(run, "milliseconds") == {"custom CNN": 3.0, "VGG16": 20.0}
+        paths.write_json(file, {"forms": forms, "serves": serves})
+        numbers = {f"{prefix}_selective_genres": 2, f"{prefix}_films_seen": 900}
+        paths.write_json(file.with_name("layers.json"), numbers)
+    assert claims.times(run) == {
+        "custom CNN in Keras": 30.0,
+        "VGG16 in Keras": 30.0,
+        "VGG16 in LiteRT with 8 bits": 4.0,
+    }
+    assert claims.patterns(run) == {"custom CNN": (2, 900), "VGG16": (2, 900)}
 
 
 def test_two_sources_are_compared_where_both_are_known_and_nowhere_else() -> None:

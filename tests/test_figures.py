@@ -64,17 +64,18 @@ def test_a_comparison_has_a_panel_a_measure_and_a_row_a_network() -> None:
     assert [label.get_text() for label in fig.axes[0].get_yticklabels()] == ["first", "second"]
 
 
-def test_withheld_posters_leave_a_note_and_no_picture(run: str) -> None:
+def test_withheld_posters_leave_a_note_and_no_picture(
+    run: str, capsys: pytest.CaptureFixture[str]
+) -> None:
     corpus.collect(run, [(record(n), jpeg(n), None) for n in range(3)])
     films = corpus.finish(run, {"source": "x"})
     shown = figures.posters(run, films)
     assert sum(bool(ax.images) for ax in shown.axes) == 3
-    for fig in (
-        figures.posters(run, films.head(0)),
-        figures.explained(np.empty((0, 9, 6, 3), np.uint8), np.empty((0, 1, 1)), []),
-    ):
-        assert not any(ax.images for ax in fig.axes)
-        assert "not shown" in fig.axes[0].texts[0].get_text()
+    (alone,) = figures.posters(run, films.head(0)).axes
+    assert not alone.images
+    assert "not shown" in alone.texts[0].get_text()
+    assert figures.explained(np.empty((0, 9, 6, 3), np.uint8), np.empty((0, 1, 1)), []) is None
+    assert capsys.readouterr().out == f"{figures.WITHHELD}\n"
 
 
 def test_a_heat_map_brightens_its_own_place() -> None:
@@ -82,6 +83,7 @@ def test_a_heat_map_brightens_its_own_place() -> None:
     heat = np.zeros((1, 6, 4))
     heat[0, 1, 1] = 1
     fig = figures.explained(poster, heat, ["Drama"])
+    assert fig is not None
     picture = np.asarray(fig.axes[0].images[0].get_array())
     assert picture[15, 15].sum() > picture[50, 30].sum() + 0.5
 
@@ -153,6 +155,23 @@ def test_a_network_that_forgets_is_drawn_from_its_end_beside_another_posters_map
     levels = {str(line.get_label()): np.asarray(line.get_ydata())[0] for line in ax.lines}
     assert levels["map of another poster"] == 0.3
     assert levels["as trained"] == 1
+    (band,) = [one for one in ax.patches if isinstance(one, Rectangle)]
+    assert (band.get_y(), band.get_y() + band.get_height()) == pytest.approx((0.2, 0.4))
+
+
+def test_the_reading_of_layers_is_drawn_with_its_interval_and_without_the_other_columns() -> None:
+    table = pd.DataFrame(
+        {"linear reading": [0.6, 0.7], "low": [0.5, 0.6], "high": [0.7, 0.8], "behind": [0.1, 0]},
+        index=["conv1", "conv2"],
+    ).assign(**{"best channel": [0.55, 0.56]})
+    ax = figures.depth(table)
+    lines = {str(line.get_label()): np.asarray(line.get_ydata()).tolist() for line in ax.lines}
+    assert lines == {
+        "linear reading": [0.6, 0.7], "best channel": [0.55, 0.56], "chance": [0.5, 0.5]
+    }  # fmt: skip
+    (band,) = ax.collections
+    heights = np.asarray(band.get_paths()[0].vertices)[:, 1]
+    assert (heights.min(), heights.max()) == (0.5, 0.8)
 
 
 def test_a_genres_decades_stand_beside_those_of_the_others_and_a_measure_without_any_stays_empty() -> (
@@ -203,17 +222,19 @@ def test_a_space_of_films_names_each_genre_at_its_middle() -> None:
     assert not figures.space(films().head(0)).texts
 
 
-def test_a_poster_stands_beside_its_maps_layer_by_layer_or_a_note_in_its_place() -> None:
+def test_a_poster_stands_beside_its_maps_layer_by_layer_or_a_note_in_its_place(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
     posters = np.full((1, 48, 32, 3), 90, np.uint8)
     heats: dict[str, NDArray[np.floating]] = {"conv1": np.eye(6)[None], "conv5": np.ones((1, 3, 2))}
     fig = figures.through_layers(posters, heats)
+    assert fig is not None
     fig.canvas.draw()
     assert [ax.get_title() for ax in fig.axes] == ["poster", "conv1", "conv5"]
     assert np.asarray(fig.axes[1].images[0].get_array()).shape == (6, 6)
     none: dict[str, NDArray[np.floating]] = {name: one[:0] for name, one in heats.items()}
-    fig = figures.through_layers(posters[:0], none)
-    assert not any(ax.images for ax in fig.axes)
-    assert "not shown" in fig.axes[0].texts[0].get_text()
+    assert figures.through_layers(posters[:0], none) is None
+    assert capsys.readouterr().out == f"{figures.WITHHELD}\n"
 
 
 def test_signed_pictures_share_one_range_when_asked_and_each_has_its_own_otherwise() -> None:
@@ -279,3 +300,13 @@ def test_an_interactive_atlas_holds_every_channel_and_genre_in_order() -> None:
         (3, "Comedy", 0.5), (3, "Horror", 0.712), (11, "Comedy", 0.9), (11, "Horror", 0.2)
     ]  # fmt: skip
     assert spec["encoding"]["x"]["sort"] == [3, 11]
+    assert spec["encoding"]["color"]["scale"]["domain"] == pytest.approx([0.1, 0.9])
+
+
+def test_an_atlas_names_every_channel_and_its_scale_cuts_no_value_off() -> None:
+    wide = pd.DataFrame(np.full((40, 2), 0.5), columns=["Horror", "Comedy"])
+    wide.iloc[7, 1] = 0.91
+    ax = figures.atlas(wide)
+    assert [label.get_text() for label in ax.get_xticklabels()] == [str(n) for n in range(40)]
+    (mesh,) = [c for c in ax.collections if c.get_array() is not None]
+    assert mesh.get_clim() == pytest.approx((0.09, 0.91))

@@ -204,28 +204,33 @@ def test_a_table_tells_each_sentence_once_with_its_verdict_and_all_its_effects()
 
 
 def test_the_count_of_sentences_that_hold_names_those_that_do_not() -> None:
-    told = findings.held_sentence(SENTENCES)
-    assert "Of 2 sentences" in told
-    assert "1 hold" in told
-    assert "Colour counts" in told
-    assert "holds in custom only" in told
-    assert "too few films" in told
-    assert "For 1 more" in told
-    assert "Horror" not in told
-    refuted = findings.held_sentence({"Drama is light.": {"posters": BELOW}})
+    ruled = {"Later is darker.": {"posters": ABOVE}, "Later is bluer.": {"posters": ACROSS}}
+    told = findings.held_sentence(SENTENCES, ruled | {"Later is rare.": {"posters": UNKNOWN}})
+    assert told == (
+        "Of 4 sentences put to the test films, 2 hold there (1 of 2 that we chose, 1 of 2 about decades "
+        "that a rule took), in both networks where they are about networks; \u201cColour counts\u201d "
+        "holds in custom only; \u201cLater is bluer\u201d is not shown. For 2 more there were too few films."
+    )
+    refuted = findings.held_sentence({"Drama is light.": {"posters": BELOW}}, {})
     assert refuted.endswith("\u201cDrama is light\u201d is refuted.")
-    alone = findings.held_sentence({"Horror is dark.": {"posters": ABOVE}})
+    assert "0 hold there (0 of 1 that we chose, 0 of 0 about decades" in refuted
+    alone = findings.held_sentence({}, {"Horror is dark.": {"posters": ABOVE}})
     assert "Of 1 sentences" in alone
+    assert "(0 of 0 that we chose, 1 of 1 about decades" in alone
     assert "\u201c" not in alone
+    assert findings.held_sentence({}, {}).startswith("Of 0 sentences")
 
 
 def test_looks_are_told_from_the_largest_sure_difference_down() -> None:
-    apart = pd.DataFrame({"brightness": [-0.9, 3.0], "warmth": [0.5, 0.2]}, index=["A", "B"])
+    apart = pd.DataFrame({"brightness": [-0.9, 3.0], "warmth": [0.5, -0.19]}, index=["A", "B"])
     sure = pd.DataFrame({"brightness": [True, False], "warmth": [True, True]}, index=["A", "B"])
     told = findings.looks_sentence(apart, sure)
     assert told.startswith("3 of 4 differences")
+    assert "are beyond chance, 2 of them 0.2 standard deviations or more; the largest" in told
     assert "A's are darker (-0.90 standard deviations); A's are yellower (+0.50" in told
     assert "+3.00" not in told
+    edge = findings.looks_sentence(apart.replace(-0.19, -0.2), sure)
+    assert "3 of them 0.2 standard deviations or more" in edge
     assert "beyond chance" in findings.looks_sentence(apart, sure & False)
     assert findings.looks_sentence(apart, sure & False).startswith("No genre's")
 
@@ -239,6 +244,13 @@ def test_what_a_genre_needs_is_named_only_beyond_chance() -> None:
     samples[:, :, 2] = np.nan  # no film carries C
     found = findings.Erased(["intact", "colour", "detail"], ["A", "B", "C"], samples)
     assert found.needs().to_dict() == {"A": "colour", "B": "-", "C": "-"}
+    samples = samples.copy()
+    samples[:, 1, 0] = samples[:, 0, 0]
+    blind = findings.Erased(found.versions, found.genres, samples)
+    assert findings.needs_sentence({"custom CNN": found, "VGG16": blind}) == (
+        "Beyond chance, these genres lose more without one thing than others do: "
+        "in custom CNN, A (colour); in VGG16, none."
+    )
 
 
 def test_moves_by_decade_are_told_once_a_genre() -> None:
@@ -260,6 +272,10 @@ def test_moves_by_decade_are_told_once_a_genre() -> None:
     assert "A's colour by -9 (-10 to -8; its own move is -9, that of the others +0); B's" in told
     assert "B's warmth by +2 (+1 to +3; its own move is -1, that of the others -3)" in told
     assert "brightness" not in told
+    assert "are beyond chance on training and validation films; the clearest" in told
+    assert told.endswith(
+        " Measured are colour as mean chroma; warmth as mean b*, blue below 0, yellow above."
+    )
     nothing = findings.decades_sentence(moves.assign(sure=False), early=1960, late=2000)
     assert nothing.startswith("No genre's posters moved")
 

@@ -2,7 +2,9 @@
 
 import keras
 import numpy as np
+import pandas as pd
 import pytest
+from sklearn.metrics import roc_auc_score
 from toys import SIZE, patches
 
 from postergenre import layers
@@ -32,8 +34,77 @@ def test_a_linear_probe_reads_what_is_there() -> None:
     rng = np.random.default_rng(0)
     truth = rng.random((400, 3)) < 0.4
     signal, noise = truth + rng.normal(0, 0.5, (400, 3)), rng.normal(0, 1, (400, 3))
-    assert layers.probe(signal[:200], truth[:200], signal[200:], truth[200:]) > 0.85
-    assert layers.probe(noise[:200], truth[:200], noise[200:], truth[200:]) < 0.62
+    read = {
+        name: layers.probe(means[:200], truth[:200], means[200:])
+        for name, means in {"first": noise, "last": signal}.items()
+    }
+    assert read["last"].shape == (200, 3)
+    table = layers.readable(read, truth[200:])
+    assert table.loc["last", "linear reading"] > 0.85
+    assert table.loc["first", "linear reading"] < 0.62
+    assert table.loc["first", "behind low"] > 0.1
+    assert table.loc["last", ["behind", "behind low", "behind high"]].tolist() == [0, 0, 0]
+
+
+def test_the_parts_of_films_are_those_of_the_macro_auroc_and_spread_as_its_bootstrap_does() -> None:
+    rng = np.random.default_rng(0)
+    truth = rng.random((300, 5)) < [0.3, 0.5, 0.2, 0, 1]
+    scores = (truth + rng.normal(0, 1, truth.shape)).round(1)  # with ties
+    other = scores + rng.normal(0, 0.5, truth.shape)
+    told = range(3)  # of the other two nobody can be told apart
+    parts = layers.auroc_parts(truth, scores)
+    assert parts.mean() == pytest.approx(roc_auc_score(truth[:, told], scores[:, told]))
+    apart = parts - layers.auroc_parts(truth, other)
+    samples = []
+    for _ in range(400):
+        at = rng.integers(0, 300, 300)
+        one, two = (
+            roc_auc_score(truth[at][:, told], each[at][:, told]) for each in (scores, other)
+        )
+        samples.append((one, one - two))
+    spread = np.std(samples, axis=0)
+    error = np.array([parts.std(ddof=1), apart.std(ddof=1)]) / np.sqrt(300)
+    np.testing.assert_allclose(spread, error, rtol=0.12)
+    assert error[1] < 0.8 * error[0]  # paired
+
+
+def test_an_effect_is_a_mean_with_students_interval_wider_for_more_tests() -> None:
+    values = np.array([0.0, 0.1, 0.2, np.nan])
+    error = 0.1 / np.sqrt(3)
+    mean, low, high = layers.effect(values)
+    assert mean == pytest.approx(0.1)
+    assert [mean - low, high - mean] == pytest.approx([4.3027 * error] * 2, rel=1e-4)
+    wide = layers.effect(values, tests=4)
+    assert wide[2] - wide[0] == pytest.approx(8.8602 * error, rel=1e-4)
+    assert np.isnan(layers.effect(np.array([0.3, np.nan]))).all()
+
+
+def test_the_sentence_of_the_best_layer_names_those_that_may_be_as_good() -> None:
+    table = pd.DataFrame(
+        {
+            "linear reading": [0.6, 0.7, 0.75, 0.74],
+            "low": [0.58, 0.68, 0.73, 0.72],
+            "high": [0.62, 0.72, 0.77, 0.76],
+            "behind low": [0.1, -0.01, 0, 0],
+        },
+        index=["conv1", "conv2", "conv3", "conv4"],
+    )
+    told = layers.readable_sentence(table)
+    assert told.startswith("The genres are read best at conv3 (0.750, 0.730 to 0.770); ")
+    assert told.endswith("; conv2 and conv4 cannot be told apart from it.")
+    table["behind low"] = [0.1, -0.01, 0, 0.001]
+    assert layers.readable_sentence(table).endswith("; conv2 cannot be told apart from it.")
+    table["behind low"] = [0.1, 0.01, 0, 0.001]
+    assert layers.readable_sentence(table).endswith("; all others are surely behind.")
+
+
+def test_every_genre_is_drawn_with_its_best_channels_and_none_twice() -> None:
+    auroc = pd.DataFrame(
+        {"A": [0.9, 0.5, 0.2, 0.6], "B": [0.5, 0.55, 0.6, 0.5], "C": [0.5, 0.5, 0.5, 0.52]},
+        index=[10, 11, 12, 13],
+    )
+    assert layers.best_of_each(auroc) == [10, 12, 11, 13]
+    assert layers.best_of_each(auroc, count=1) == [10, 12, 13]
 
 
 def test_first_filters_are_pictures_and_later_ones_are_refused(network: keras.Model) -> None:

@@ -92,6 +92,7 @@ def test_a_network_that_forgets_attends_elsewhere_and_the_trained_one_forgets_no
     assert table.loc["conv1", "likeness"] < 0.5
     assert (table["low"] <= table["likeness"]).all()
     assert (table["likeness"] <= table["high"]).all()
+    assert table.loc["another poster's map", "difference"] == 0
     for one, other in zip(before, network.get_weights(), strict=True):
         np.testing.assert_array_equal(one, other)
     pd.testing.assert_frame_equal(
@@ -106,10 +107,35 @@ def test_a_map_that_owes_nothing_to_the_weights_is_found_out(
         return seen.mean(axis=3), np.zeros((len(seen), 1))
 
     monkeypatch.setattr(maps, "_attended", brightness)
+    posters, truth = patches(12, seed=5)
+    table = maps.randomised(network, posters, truth.argmax(axis=1).tolist())
+    *shuffled, other = table["likeness"]
+    np.testing.assert_allclose(shuffled, 1, atol=1e-6)
+    np.testing.assert_allclose(table["difference"].iloc[:-1], 1 - other)
+    assert (table["difference low"].iloc[:-1] > 0).all()
+    assert "some likeness stays" in maps.forgetting_sentence(table)
+
+
+def test_likenesses_are_compared_poster_by_poster_where_neither_map_is_blank(
+    network: keras.Model, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    alike = iter([np.array([0.5, np.nan, 0.9, 0.4])] * 6 + [np.array([0.3, 0.0, np.nan, 0.4])])
+    monkeypatch.setattr(maps, "_likeness", lambda *_: next(alike))
     posters, truth = patches(4, seed=5)
     table = maps.randomised(network, posters, truth.argmax(axis=1).tolist())
-    *shuffled, _ = table["likeness"]
-    np.testing.assert_allclose(shuffled, 1, atol=1e-6)
+    last = table.loc["conv1"]
+    assert last["likeness"] == pytest.approx(0.6)
+    assert last["blank"] == 0.25
+    # Of the first and the last poster both are known: 0.2 and 0.0 apart.
+    reach = 12.7062 * np.std([0.2, 0.0], ddof=1) / np.sqrt(2)
+    np.testing.assert_allclose(last[maps.DIFFERENCE], [0.1, 0.1 - reach, 0.1 + reach], rtol=1e-4)
+
+
+def test_a_blank_map_is_like_none() -> None:
+    heat = np.random.default_rng(0).random((3, 8, 6), dtype=np.float32)
+    other = 1 - heat
+    other[1] = 0
+    np.testing.assert_allclose(maps._likeness(heat, other), [1, np.nan, 1])
 
 
 def marked(truth: np.ndarray) -> np.ndarray:
@@ -122,8 +148,8 @@ def marked(truth: np.ndarray) -> np.ndarray:
 
 @pytest.fixture(scope="module")
 def blurred(network: keras.Model) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """Return curves and areas of six posters, blurred in the order of maps that mark their patches."""
-    posters, truth = patches(6, seed=5)
+    """Return curves and areas of sixteen posters, blurred in the order of maps that mark their patches."""
+    posters, truth = patches(16, seed=5)
     return maps.faithfulness(network, posters, truth.argmax(axis=1).tolist(), marked(truth))
 
 
@@ -131,14 +157,14 @@ def test_a_map_of_the_patch_is_more_faithful_than_chance_and_its_opposite_less(
     network: keras.Model, blurred: tuple[pd.DataFrame, pd.DataFrame]
 ) -> None:
     curves, areas = blurred
-    assert areas.shape == (6, 6)
+    assert areas.shape == (16, 6)
     good = maps.faithfulness_table(areas)
     for rival in ("at random", "from the centre"):
         assert good.loc[f"deletion, beside {rival}", "high"] < 0
         assert good.loc[f"insertion, beside {rival}", "low"] > 0
     assert curves.loc[0.5, "deletion"] < curves.loc[0.5, "deletion at random"]
     assert curves["deletion"].iloc[4] < curves["deletion"].iloc[-1]  # the patch went first
-    posters, truth = patches(6, seed=5)
+    posters, truth = patches(16, seed=5)
     genres = truth.argmax(axis=1).tolist()
     bad = maps.faithfulness_table(maps.faithfulness(network, posters, genres, -marked(truth))[1])
     chance = [f"{kind}, beside at random" for kind in ("deletion", "insertion")]
@@ -150,7 +176,7 @@ def test_curves_of_deletion_go_from_the_poster_to_the_blur_and_of_insertion_back
     network: keras.Model, blurred: tuple[pd.DataFrame, pd.DataFrame]
 ) -> None:
     curves, areas = blurred
-    posters, truth = patches(6, seed=5)
+    posters, truth = patches(16, seed=5)
     intact, soft = (
         network.predict(seen, verbose=0)[truth].mean()
         for seen in (posters, alterations.without_detail(posters))
@@ -179,9 +205,9 @@ def test_the_difference_of_two_curves_is_paired_poster_by_poster() -> None:
     table = maps.faithfulness_table(areas)
     told = table.loc["deletion, beside at random"].to_list()
     np.testing.assert_allclose(told, [0.5, 0.7, -0.2, -0.2, -0.2])
-    apart = 1.96 * 0.1 / np.sqrt(3)
+    apart = 8.8602 * 0.1 / np.sqrt(3)  # Student's t with 2 degrees of freedom at 1 - 0.05 / 8
     told = table.loc["insertion, beside at random"]
-    np.testing.assert_allclose(told, [0.6, 0.6, 0, -apart, apart], atol=1e-12)
+    np.testing.assert_allclose(told, [0.6, 0.6, 0, -apart, apart], atol=1e-5)
     told = table.loc["insertion, beside from the centre", "difference"]
     assert told == pytest.approx(0.2)
 
@@ -328,34 +354,76 @@ def test_each_genre_has_its_mean_map_and_each_poster_its_highest_genres(
     assert [len(each) for each in maps.top_maps(network, posters[:0])] == [0, 0]
 
 
-def trust(deletion: float, insertion: float, last: float, other: float, centre: float = 0) -> str:
-    """Return the sentence on maps whose differences are these, each give or take 0.05."""
+def faithful(deletion: float, insertion: float, centre: float = 0) -> pd.DataFrame:
+    """Return the table of maps whose differences are these, each give or take 0.05."""
     rows = {
         f"{kind}, beside {rival}": [0.5, 0.5, value, value - 0.05, value + 0.05]
         for rival, sign in (("at random", 0), ("from the centre", centre))
         for kind, value in {"deletion": deletion - sign, "insertion": insertion + sign}.items()
     }
     columns = ["in the map's order", "in the other", "difference", "low", "high"]
-    faithful = pd.DataFrame.from_dict(rows, orient="index", columns=columns)
-    likeness = np.array([0.9, last, other])
-    forgotten = pd.DataFrame(
-        {"likeness": likeness, "low": likeness - 0.02, "high": likeness + 0.02, "blank": 0.25},
-        index=["logits", "conv1", "another poster's map"],
+    return pd.DataFrame.from_dict(rows, orient="index", columns=columns)
+
+
+def forgotten(difference: float, blank: float = 0.25) -> pd.DataFrame:
+    """Return the table of maps whose likeness lies so far above two posters', give or take 0.05."""
+    apart = np.array([0.6, 0.04, difference, 0])
+    reach = np.array([0.05, 0.05, 0.05, 0])
+    return pd.DataFrame(
+        {
+            "likeness": 0.1 + apart,
+            "blank": [0, 0, blank, 0],
+            **dict(zip(maps.DIFFERENCE, (apart, apart - reach, apart + reach), strict=True)),
+        },
+        index=["logits", "conv2", "conv1", "another poster's map"],
     )
-    return maps.trust_sentence(faithful, forgotten, posters=40)
 
 
-def test_maps_are_trusted_when_they_mark_what_matters_and_go_with_the_weights() -> None:
-    marks = "the maps mark places that matter more to it than places at random"
-    assert marks in trust(-0.1, 0.1, 0.05, 0.1)
-    assert "and mark places that matter more than the centre" in trust(-0.1, 0.1, 0.05, 0.1)
-    nearer = trust(-0.1, 0.1, 0.05, 0.1, centre=-0.2)
-    assert marks in nearer
-    assert "and do not surely mark places that matter more than the centre" in nearer
-    assert "maps do not surely mark places" in trust(-0.1, 0.01, 0.05, 0.1)
-    assert "maps do not surely mark places" in trust(0.1, 0.1, 0.05, 0.1)
-    assert "no more like its own (0.12, 25% of them blank)" in trust(-0.1, 0.1, 0.12, 0.1)
-    assert "they are more like its own" in trust(-0.1, 0.1, 0.95, 0.1)
+def test_maps_are_trusted_when_both_tests_put_their_order_ahead() -> None:
+    told = maps.trust_sentence(faithful(-0.1, 0.1))
+    assert told == (
+        "When posters are blurred bit by bit, its score depends more on the places that its heat maps "
+        "mark than on places at random, and more than on the middle of the poster."
+    )
+    assert "at random, but not surely more than on the middle" in maps.trust_sentence(
+        faithful(-0.1, 0.1, centre=-0.08)
+    )
+    assert "at random, but less than on the middle" in maps.trust_sentence(
+        faithful(-0.1, 0.1, centre=-0.2)
+    )
+    for one in (faithful(-0.1, 0.04), faithful(-0.04, 0.1), faithful(0.1, 0.1)):
+        assert "depends not surely more on the places" in maps.trust_sentence(one)
+    assert "depends less on the places" in maps.trust_sentence(faithful(0.1, -0.1))
+
+
+def test_what_is_left_of_maps_is_judged_by_the_interval_of_the_difference() -> None:
+    # Here the intervals of the two likenesses overlap, and that of their difference holds no zero.
+    stays = maps.forgetting_sentence(forgotten(0.06))
+    assert "is 0.160, that of two posters' maps 0.100" in stays
+    assert "a difference of +0.060 (+0.010 to +0.110), so some likeness stays" in stays
+    assert "But 25% of its maps are blank, and of these nothing can be compared." in stays
+    assert stays.endswith("surely above that of two posters' maps at 1 of 2 stages.")
+    assert "so no likeness beyond that of two" in maps.forgetting_sentence(forgotten(0.04))
+    assert "so less likeness is left" in maps.forgetting_sentence(forgotten(-0.06))
+    assert "blank" not in maps.forgetting_sentence(forgotten(0.06, blank=0))
+    nothing = maps.forgetting_sentence(forgotten(np.nan, blank=1.0))
+    assert nothing == (
+        "With all its weights shuffled 100% of its maps are blank, and of these nothing can be compared."
+    )
+
+
+def test_what_was_learned_of_the_maps_is_told_without_a_number() -> None:
+    told = maps.learned_sentence(faithful(-0.1, 0.1, centre=-0.08), forgotten(0.06))
+    assert told == (
+        "Its heat maps tell better than chance which places matter to it, but not surely better than "
+        "the middle of the poster does; with its weights shuffled, some likeness stays, which cannot "
+        "come from these weights."
+    )
+    told = maps.learned_sentence(faithful(0.1, -0.1), forgotten(0.04))
+    assert "worse than chance which places matter to it, and worse than the middle" in told
+    assert told.endswith("shuffled, no likeness beyond that of two posters' maps is shown.")
+    told = maps.learned_sentence(faithful(-0.1, 0.1), forgotten(np.nan))
+    assert told.endswith("shuffled, too few maps are left to compare.")
 
 
 def test_a_table_without_a_number_becomes_plain_values() -> None:

@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -289,6 +291,42 @@ def test_the_interval_of_what_is_answered_knows_that_its_cut_was_chosen() -> Non
     share = result.passing.loc["share", "value"]
     # With the cut held fixed, a share's interval is its binomial one.
     assert high - low > 1.2 * 2 * 1.96 * np.sqrt(share * (1 - share) / asked)
+
+
+def test_always_naming_one_genre_has_an_interval_of_plain_top1() -> None:
+    expected = np.repeat(["Drama", "War"], [200, 200])
+    table = metrics.major_report(expected, np.full(400, "Drama"), repeats=400)
+    low, high = table.loc["top1", ["low", "high"]]
+    # Had each sample as many films of each genre, the interval would be a point.
+    assert high - low == pytest.approx(2 * 1.96 * np.sqrt(0.25 / 400), rel=0.2)
+    assert table.loc["balanced_top1", ["low", "high"]].tolist() == [0.5, 0.5]
+
+
+def test_what_is_answered_stands_beside_its_own_most_frequent_genre() -> None:
+    table, truth, scores = population(300)
+    result = metrics.evaluate(table, truth, scores, list("ABC"), list("ABC"), repeats=2)
+    named = pd.DataFrame(
+        {"major": list("AABAC"), "likeliest": list("AAABC"), "sure": [0.9, 0.8, 0.7, 0.6, 0.1]}
+    )
+    kept = replace(result, named=named, cut=0.6).kept()
+    assert kept == {"films": 4, "right": 0.5, "base": 0.75, "named": "A 75%, B 25%"}
+    none = replace(result, named=named, cut=float("inf")).kept()
+    assert none["films"] == 0
+    assert np.isnan(none["base"])
+    assert none["named"] == ""
+
+
+def test_genre_by_genre_only_what_chance_does_not_explain_is_ahead() -> None:
+    rng = np.random.default_rng(3)
+    truth = rng.random((800, 3)) < 0.3
+    noise = rng.normal(size=(2, 800, 3))
+    told = truth * [1.0, 1.0, 0.0]
+    found = metrics.ahead_by_genre(
+        truth, noise[0] + told * [2, 1, 1], noise[1] + told * [1, 2, 1], list("ABC"), repeats=200
+    )
+    assert found["sure"].tolist() == [True, True, False]
+    assert found.loc["A", "low"] > 0 > found.loc["B", "high"]
+    assert found.loc["C", "low"] < 0 < found.loc["C", "high"]
 
 
 def test_two_equal_sources_agree_fully() -> None:

@@ -44,6 +44,31 @@ def test_the_custom_network_stays_small_and_takes_raw_posters() -> None:
     assert model.predict(patches(2)[0].repeat(2, 1).repeat(2, 2), verbose=0).shape == (2, 22)
 
 
+def test_a_network_made_twice_as_wide_answers_as_before(network: keras.Model) -> None:
+    posters, _ = patches(6)
+    wide = architectures.widened(network, SIZE)
+    assert wide.get_layer("conv1").filters == 2 * network.get_layer("conv1").filters
+    answers = wide.predict(posters, verbose=0)
+    np.testing.assert_allclose(answers, network.predict(posters, verbose=0), atol=1e-5)
+    after = wide.get_layer("conv2").get_weights()[0]
+    one, twin = np.split(after, 2, axis=2)  # what follows a channel, and what follows its twin
+    assert np.abs(one - twin).max() > 0.1 * np.abs(after).max()  # so both learn different things
+
+
+def test_a_wider_network_may_be_for_larger_posters_and_in_half_the_bits(
+    network: keras.Model,
+) -> None:
+    size = (2 * SIZE[0], 2 * SIZE[1])
+    half = architectures.widened(network, size, precision="mixed_bfloat16")
+    assert half.input_shape[1:3] == size
+    assert half.get_layer("conv2").compute_dtype == "bfloat16"
+    assert keras.config.dtype_policy().name == "float32"
+    same = architectures.custom_cnn(size, 2, width=16)
+    same.set_weights(half.get_weights())
+    posters = np.zeros((2, *size, 3), np.uint8)
+    np.testing.assert_allclose(half.predict(posters), same.predict(posters), atol=0.02)
+
+
 def test_the_network_learns_what_there_is_to_learn(network: keras.Model) -> None:
     posters, truth = patches(64, seed=9)
     scores = training.predict(network, lambda rows: posters[rows], 64, at_once=40)

@@ -1,0 +1,72 @@
+"""How often the test films have been asked: what each published run had measured on them.
+
+    .venv/bin/python benchmarks/revisions.py
+
+Reads every version of the published numbers in git's history, and the present ones; needs a clone
+with its history. A run whose numbers are those of the one before has no row.
+"""
+
+import json
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from postergenre import paths
+
+FILE = "book/executed/results.json"
+NETWORKS = {"custom CNN": "custom_cnn", "distilled": "custom_cnn_distilled", "VGG16": "vgg16"}
+MEASURES = {
+    "mAP": "map",
+    "macro F1": "macro_f1",
+    "top-1": "top1",
+    "balanced top-1": "balanced_top1",
+    "answered at 85 %": "coverage_at_85",
+}
+
+
+def main() -> None:
+    versions = [(when, json.loads(git("show", f"{commit}:{FILE}"))) for commit, when in history()]
+    versions.append(("present", paths.read_json(paths.project() / FILE)))
+    films = versions[-1][1]["films"]["test"]
+    found = pd.DataFrame(
+        [
+            {"published": when, **measured(told)}
+            for when, told in versions
+            if "vgg16" in told["networks"]
+        ]
+    )
+    columns = found.columns[1:].tolist()
+    found = found[found[columns].ne(found[columns].shift()).any(axis=1)]
+    found.to_csv(Path(__file__).with_suffix(".csv"), index=False)
+    print(f"{films} test films")
+    print(found.to_string(index=False))
+
+
+def history() -> list[tuple[str, str]]:
+    """Return commit and date of every version of the published numbers, the first one first."""
+    log = git("log", "--reverse", "--format=%H %ad", "--date=short", "--", FILE).splitlines()
+    return [(line.split()[0], line.split()[1]) for line in log]
+
+
+def git(*words: str) -> str:
+    done = subprocess.run(["git", *words], cwd=paths.project(), capture_output=True, check=True)
+    return done.stdout.decode()
+
+
+def measured(told: dict[str, Any]) -> dict[str, float]:
+    """Return one version's row: macro AUROC of the networks, and VGG16's other measures."""
+    networks = told["networks"]
+    row = {
+        f"macro AUROC, {name}": networks[key]["macro_auroc"]["value"]
+        for name, key in NETWORKS.items()
+    }
+    vgg16 = networks["vgg16"]
+    row |= {f"VGG16: {name}": vgg16[key]["value"] for name, key in MEASURES.items()}
+    row["of four genres"] = vgg16["distinct"]["coverage_at_85"]["value"]
+    return {name: round(float(value), 3) for name, value in row.items()}
+
+
+if __name__ == "__main__":
+    main()
