@@ -9,21 +9,13 @@ from numpy.typing import NDArray
 from scipy.stats import false_discovery_control, norm, rankdata
 
 from postergenre.appearance import MEASURES, SMALL, WORDS, change
+from postergenre.metrics import auroc_by_genre
 from postergenre.reading import logit, mean_interval
 
 Truth = NDArray[np.bool_]  # (films, genres)
 Scores = NDArray[np.floating]  # (films, genres)
 Effect = tuple[float, float, float]  # value, and the 95 % interval
 INTACT = "intact"
-
-
-def auroc_by_genre(truth: Truth, scores: Scores) -> NDArray[np.float64]:
-    """Return each genre's AUROC, (genres); nan where all films or none carry it."""
-    ranks = rankdata(scores, axis=0)
-    carry = truth.sum(axis=0)
-    wins = (ranks * truth).sum(axis=0) - carry * (carry + 1) / 2
-    pairs = carry * (len(truth) - carry)
-    return np.where(pairs > 0, wins / np.maximum(pairs, 1), np.nan)
 
 
 @dataclass(frozen=True)

@@ -418,15 +418,24 @@ def _ahead(faithful: pd.DataFrame) -> list[int]:
     return signs
 
 
+def _beside(
+    faithful: pd.DataFrame, verdicts: tuple[str, str, str], chance: str, centre: str
+) -> str:
+    """Set the maps beside places at random and beside the middle; `verdicts` are for 0, 1 and -1."""
+    one, other = _ahead(faithful)
+    link = "and" if one == other else "but"
+    return f"{verdicts[one]} {chance}, {link} {verdicts[other]} {centre}"
+
+
 def trust_sentence(faithful: pd.DataFrame) -> str:
     """Tell in plain words whether what the maps mark matters: deletion and insertion."""
-    chance, centre = _ahead(faithful)
-    more = {1: "more", 0: "not surely more", -1: "less"}
-    return (
-        f"When posters are blurred bit by bit, its score depends {more[chance]} on the places that "
-        f"its heat maps mark than on places at random, {'and' if chance == centre else 'but'} "
-        f"{more[centre]} than on the middle of the poster."
+    told = _beside(
+        faithful,
+        ("not surely more", "more", "less"),
+        "on the places that its heat maps mark than on places at random",
+        "than on the middle of the poster",
     )
+    return f"When posters are blurred bit by bit, its score depends {told}."
 
 
 def forgetting_sentence(forgotten: pd.DataFrame) -> str:
@@ -456,13 +465,13 @@ def _kept(last: pd.Series) -> str:
 
 def learned_sentence(faithful: pd.DataFrame, forgotten: pd.DataFrame) -> str:
     """Tell in plain words what both tests say of the maps."""
-    chance, centre = _ahead(faithful)
-    better = {1: "better", 0: "not surely better", -1: "worse"}
-    return (
-        f"Its heat maps tell {better[chance]} than chance which places matter to it, "
-        f"{'and' if chance == centre else 'but'} {better[centre]} than the middle of the poster does; "
-        f"with its weights shuffled, {_kept(forgotten.iloc[-2])}."
+    told = _beside(
+        faithful,
+        ("not surely better", "better", "worse"),
+        "than chance which places matter to it",
+        "than the middle of the poster does",
     )
+    return f"Its heat maps tell {told}; with its weights shuffled, {_kept(forgotten.iloc[-2])}."
 
 
 def planted_sentence(table: pd.DataFrame) -> str:

@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 from scipy.optimize import curve_fit, minimize
-from scipy.stats import false_discovery_control, norm
+from scipy.stats import false_discovery_control, norm, rankdata
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import (
     average_precision_score,
@@ -20,7 +20,6 @@ from sklearn.metrics import (
 )
 
 from postergenre.films import Part, of
-from postergenre.findings import auroc_by_genre
 from postergenre.reading import (
     Scores,
     calibrate,
@@ -219,7 +218,7 @@ def by_genre(
     )
     measured = {
         "films": films,
-        "AUROC": [_auroc(t, s) for t, s in zip(truth.T, scores.T, strict=True)],
+        "AUROC": auroc_by_genre(truth, scores),
         "AP": average_precision_score(truth, scores, average=None),
         "base AP": truth.mean(axis=0),
         "precision": precision,
@@ -229,9 +228,13 @@ def by_genre(
     return pd.DataFrame(measured, index=pd.Index(vocabulary, name="genre"))
 
 
-def _auroc(expected: NDArray[np.bool_], given: Scores) -> float:
-    mixed = bool(expected.any()) and not bool(expected.all())
-    return float(roc_auc_score(expected, given)) if mixed else float("nan")
+def auroc_by_genre(truth: Truth, scores: Scores) -> NDArray[np.float64]:
+    """Return each genre's AUROC, (genres); nan where all films or none carry it."""
+    ranks = rankdata(scores, axis=0)
+    carry = truth.sum(axis=0)
+    wins = (ranks * truth).sum(axis=0) - carry * (carry + 1) / 2
+    pairs = carry * (len(truth) - carry)
+    return np.where(pairs > 0, wins / np.maximum(pairs, 1), np.nan)
 
 
 def auroc_within(expected: NDArray[np.bool_], given: Scores, strata: NDArray[np.floating]) -> float:
@@ -245,7 +248,10 @@ def auroc_within(expected: NDArray[np.bool_], given: Scores, strata: NDArray[np.
         with_it = int(expected[inside].sum())
         if 0 < with_it < inside.sum():
             here = with_it * (int(inside.sum()) - with_it)
-            pairs, right = pairs + here, right + here * _auroc(expected[inside], given[inside])
+            pairs, right = (
+                pairs + here,
+                right + here * float(roc_auc_score(expected[inside], given[inside])),
+            )
     return right / pairs if pairs else float("nan")
 
 
@@ -439,9 +445,7 @@ class MajorReading:
     passing: pd.DataFrame  # share answered, and right of it, above a cut of validation films
     coverage: pd.DataFrame  # accuracy at coverage
     cut: float  # of confidence, above which validation films are answered with 85 % accuracy
-    named: (
-        pd.DataFrame
-    )  # test films: `major`; the `likeliest` and how `sure`; `lifted`, if all equal
+    named: pd.DataFrame  # test films: `major`, the `likeliest`, how `sure`; `lifted`, if all equal
     scaling: NDArray[np.float64]  # (1 + majors), of `reading.major_shares`
     shares: NDArray[np.float64]  # (films, majors): chances, given one major genre
 

@@ -5,9 +5,8 @@ from collections.abc import Mapping
 import numpy as np
 import pandas as pd
 import pytest
-from sklearn.metrics import roc_auc_score
 
-from postergenre import findings
+from postergenre import findings, metrics
 from postergenre.findings import Effect, Erased
 
 GENRES = ["A", "B", "C", "D"]
@@ -33,17 +32,6 @@ def lost() -> Erased:
     return findings.erased(truth, scores, GENRES, repeats=60)
 
 
-def test_auroc_is_that_of_scikit_learn_and_unknown_where_nobody_or_everybody_carries_it() -> None:
-    rng = np.random.default_rng(0)
-    truth = rng.random((80, 5)) < 0.3
-    truth[:, 3], truth[:, 4] = False, True
-    scores = rng.random((80, 5)).round(1)  # with ties
-    found = findings.auroc_by_genre(truth, scores)
-    for genre in range(3):
-        assert found[genre] == pytest.approx(roc_auc_score(truth[:, genre], scores[:, genre]))
-    assert np.isnan(found[3:]).all()
-
-
 def test_the_first_scores_must_be_those_of_intact_posters() -> None:
     truth, scores = known(20)
     for wrong in ({}, {"colour": scores["colour"], "intact": scores["intact"]}):
@@ -57,7 +45,7 @@ def test_the_first_sample_is_of_the_films_themselves_and_the_others_are_drawn(
     truth, scores = known()
     assert lost.samples.shape == (61, 3, 4)
     for place, one in enumerate(scores.values()):
-        np.testing.assert_allclose(lost.samples[0, place], findings.auroc_by_genre(truth, one))
+        np.testing.assert_allclose(lost.samples[0, place], metrics.auroc_by_genre(truth, one))
     assert 0.005 < lost.samples[1:, 0, 0].std() < 0.05
     again = findings.erased(truth, scores, GENRES, repeats=2)
     np.testing.assert_array_equal(again.samples, lost.samples[:3])

@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from conftest import part
-from sklearn.metrics import cohen_kappa_score
+from sklearn.metrics import cohen_kappa_score, roc_auc_score
 
 from postergenre import metrics, reading
 from postergenre.films import Part
@@ -343,6 +343,17 @@ def test_a_learning_curve_is_carried_on_by_its_own_law() -> None:
     found = metrics.carried_on(sizes, [law(size) for size in sizes], ahead)
     np.testing.assert_allclose(found, [law(size) for size in ahead], atol=1e-4)
     assert np.isnan(metrics.carried_on(sizes[:2], [0.6, 0.7], ahead)).all()
+
+
+def test_auroc_is_that_of_scikit_learn_and_unknown_where_nobody_or_everybody_carries_it() -> None:
+    rng = np.random.default_rng(0)
+    truth = rng.random((80, 5)) < 0.3
+    truth[:, 3], truth[:, 4] = False, True
+    scores = rng.random((80, 5)).round(1)  # with ties
+    found = metrics.auroc_by_genre(truth, scores)
+    for genre in range(3):
+        assert found[genre] == pytest.approx(roc_auc_score(truth[:, genre], scores[:, genre]))
+    assert np.isnan(found[3:]).all()
 
 
 def test_auroc_within_strata_compares_films_of_one_decade_only() -> None:
