@@ -372,7 +372,7 @@ def save(
 
 
 def ship(folder: Path, target: Path, check: Posters) -> None:
-    """Copy a bundle to where it ships: a small one whole, VGG16 as what training changed of it.
+    """Copy a bundle to where it ships: a small one for Keras and as it serves, VGG16 as what training changed.
 
     A convolution's kernel is its distance from ImageNet's, in 8 bits a weight and one step for each
     filter; other changed weights are in half precision, those of which a layer has few in single
@@ -382,8 +382,10 @@ def ship(folder: Path, target: Path, check: Posters) -> None:
     told = _told(folder)
     target.mkdir(parents=True, exist_ok=True)
     if told["card"]["network"] != "vgg16":
-        for name in (NAME, *FORMATS.values()):
-            paths.write_bytes(target / name, (folder / name).read_bytes())
+        forms = {form: told["forms"][form] for form in ("keras", told["serves"])}
+        for form in forms:
+            paths.write_bytes(target / FORMATS[form], (folder / FORMATS[form]).read_bytes())
+        paths.write_json(target / NAME, told | {"forms": forms})
         return
     import h5py
 
