@@ -228,7 +228,7 @@ def table(
     for name, value in milliseconds.items():
         verdict = "holds" if value < CLAIMED_MILLISECONDS else "not reached here"
         reading = f"{name}: one poster, without the service, on this machine"
-        rows.append(("under 100 ms", reading, f"{value:.0f} ms", "", verdict))
+        rows.append(("under 100 ms", reading, f"{value:.{int(value < 10)}f} ms", "", verdict))
     genres = len(result.genres)
     for name, (found, seen) in patterns.items():
         verdict = "not shown by this" if found else "not reached here"

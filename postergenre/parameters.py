@@ -158,8 +158,10 @@ def _typed(label: str, value: Any, about: Parameter, is_text: bool) -> Any:
     """Return the value in the parameter's own type and range, or say what was expected and what came."""
     meant = _in_its_type(label, value, about, is_text)
     name = label.rpartition(".")[2]
-    least, most = LEAST.get(name, 1 if about.kind == "int" else 0), MOST.get(name, float("inf"))
-    if about.kind in ("int", "float") and not (least <= meant <= most and meant != float("inf")):
+    least, most = LEAST.get(name, 0 if about.kind == "float" else 1), MOST.get(name, float("inf"))
+    items = meant if about.kind == "list" else [meant]
+    numbers = [item for item in items if type(item) in (int, float)]
+    if not all(least <= number <= most and number != float("inf") for number in numbers):
         upper = f" to {most}" if name in MOST else " or more"
         raise ParameterError(f"Parameter {label}: expected {least}{upper}, came {value}.")
     if about.kind == "list" and about.default and not meant:

@@ -27,6 +27,7 @@ from postergenre import (
     maps,
     metrics,
     paths,
+    reading,
     training,
 )
 from postergenre.errors import MissingStep, StudyError
@@ -67,6 +68,18 @@ def test_a_wider_network_may_be_for_larger_posters_and_in_half_the_bits(
     same.set_weights(half.get_weights())
     posters = np.zeros((2, *size, 3), np.uint8)
     np.testing.assert_allclose(half.predict(posters), same.predict(posters), atol=0.02)
+
+
+def test_a_network_that_looks_both_ways_gives_the_mean_log_odds(network: keras.Model) -> None:
+    posters, _ = patches(5)
+    both = architectures.both_ways(network)
+    assert both.input_shape == network.input_shape
+    views = [network.predict(seen, verbose=0) for seen in (posters, posters[:, :, ::-1])]
+    assert np.abs(views[0] - views[1]).max() > 1e-3  # or the mean would say nothing
+    mean = np.mean([reading.logit(view) for view in views], axis=0)
+    answers = both.predict(posters, verbose=0)
+    np.testing.assert_allclose(reading.logit(answers), mean, atol=1e-4)
+    np.testing.assert_allclose(both.predict(posters[:, :, ::-1], verbose=0), answers, atol=1e-6)
 
 
 def test_the_network_learns_what_there_is_to_learn(network: keras.Model) -> None:

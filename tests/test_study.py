@@ -23,7 +23,7 @@ from postergenre import book, paths, study
 from postergenre.errors import ParameterError, StudyError
 from postergenre.parameters import parameters, read_parameters, settle
 
-FIRST = 'run: str = "runs/x"\ncount: int = 3\nrate: float = 0.5\nnames: list = ["a", "b"]'
+FIRST = 'run: str = "runs/x"\ncount: int = 3\nrate: float = 0.5\nnames: list = ["a", "b"]\nyears: list = [3, 4]'
 SECOND = 'run: str = "runs/x"\ncount: int = 4\nshow: bool = False\ntitle: str = "none"'
 # Each notebook leaves a line behind whenever it runs.
 TRACE = "from pathlib import Path\nwith open(Path(run, 'trace'), 'a') as f: f.write('{} ')"
@@ -70,7 +70,7 @@ def alive(process: int) -> bool:
 
 def test_a_parameter_reaches_every_notebook_that_has_it(folder: Path) -> None:
     values = settled(folder, count=9, title="x")
-    assert values["01_first"] == {"count": 9, "rate": 0.5, "names": ["a", "b"]}
+    assert values["01_first"] == {"count": 9, "rate": 0.5, "names": ["a", "b"], "years": [3, 4]}
     assert values["02_second"] == {"count": 9, "show": False, "title": "x"}
 
 
@@ -123,6 +123,7 @@ def test_the_command_line_is_read_in_the_type_of_the_parameter(
         ({"rate": float("nan")}, "expected 0 or more, came nan"),
         ({"rate": float("inf")}, "expected 0 or more, came inf"),
         ({"names": []}, "names: expected a list like"),
+        ({"years": [3, 0]}, "years: expected 1 or more, came [3, 0]"),
     ],
 )
 def test_what_does_not_fit_is_refused_with_the_list_of_what_exists(
@@ -170,7 +171,12 @@ def test_a_study_runs_once_and_what_changes_runs_again_with_all_that_follows(
     run = tmp_path / "run"
     assert study.study(run, folder=folder)
     log = json.loads((run / "study.json").read_text())["notebooks"]
-    assert log["01_first"]["parameters"] == {"count": 3, "rate": 0.5, "names": ["a", "b"]}
+    assert log["01_first"]["parameters"] == {
+        "count": 3,
+        "rate": 0.5,
+        "names": ["a", "b"],
+        "years": [3, 4],
+    }
     assert log["01_first"]["seconds"] > 0
     assert set(log["01_first"]["versions"]) >= {"python", "tensorflow", "keras", "numpy"}
     if sys.platform == "linux":
