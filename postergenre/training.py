@@ -24,7 +24,11 @@ HISTORY = ["epoch", "loss", "validation_loss", "validation_auroc", "validation_m
 
 
 def seeded(seed: int) -> None:
-    """Fix every source of chance, and ask TensorFlow for the same result on the same machine."""
+    """Fix every source of chance, and ask TensorFlow for the same result on the same machine.
+
+    It no longer warns, either: several networks in one notebook look to it like one traced in vain.
+    """
+    tf.get_logger().setLevel("ERROR")
     keras.utils.set_random_seed(seed)
     tf.config.experimental.enable_op_determinism()
 
