@@ -21,6 +21,7 @@ LEAST = {
     "width": 32,
 }
 MOST = {"height": 1024, "width": 1024, "tuned_blocks": 3, "validation": 0.5, "test": 0.5}
+CHOICES = {"precision": ("float32", "mixed_bfloat16")}
 KINDS = {
     "int": "a whole number",
     "float": "a number",
@@ -164,6 +165,9 @@ def _typed(label: str, value: Any, about: Parameter, is_text: bool) -> Any:
     if not all(least <= number <= most and number != float("inf") for number in numbers):
         upper = f" to {most}" if name in MOST else " or more"
         raise ParameterError(f"Parameter {label}: expected {least}{upper}, came {value}.")
+    if name in CHOICES and meant not in CHOICES[name]:
+        names = " or ".join(CHOICES[name])
+        raise ParameterError(f"Parameter {label}: expected {names}, came {_shown(value)}.")
     if about.kind == "list" and about.default and not meant:
         raise ParameterError(f"Parameter {label}: expected a list like {_shown(about.default)}.")
     return meant

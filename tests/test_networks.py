@@ -26,6 +26,7 @@ from postergenre import (
     layers,
     maps,
     metrics,
+    parameters,
     paths,
     reading,
     training,
@@ -63,6 +64,7 @@ def test_a_wider_network_may_be_for_larger_posters_and_in_half_the_bits(
     half = architectures.widened(network, size, precision="mixed_bfloat16")
     assert half.input_shape[1:3] == size
     assert half.get_layer("conv2").compute_dtype == "bfloat16"
+    assert parameters.CHOICES["precision"] == architectures.PRECISIONS
     assert keras.config.dtype_policy().name == "float32"
     same = architectures.custom_cnn(size, 2, width=16)
     same.set_weights(half.get_weights())

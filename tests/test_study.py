@@ -24,7 +24,7 @@ from postergenre.errors import ParameterError, StudyError
 from postergenre.parameters import parameters, read_parameters, settle
 
 FIRST = 'run: str = "runs/x"\ncount: int = 3\nrate: float = 0.5\nnames: list = ["a", "b"]\nyears: list = [3, 4]'
-SECOND = 'run: str = "runs/x"\ncount: int = 4\nshow: bool = False\ntitle: str = "none"'
+SECOND = 'run: str = "runs/x"\ncount: int = 4\nshow: bool = False\ntitle: str = "none"\nprecision: str = "float32"'
 # Each notebook leaves a line behind whenever it runs.
 TRACE = "from pathlib import Path\nwith open(Path(run, 'trace'), 'a') as f: f.write('{} ')"
 
@@ -71,7 +71,9 @@ def alive(process: int) -> bool:
 def test_a_parameter_reaches_every_notebook_that_has_it(folder: Path) -> None:
     values = settled(folder, count=9, title="x")
     assert values["01_first"] == {"count": 9, "rate": 0.5, "names": ["a", "b"], "years": [3, 4]}
-    assert values["02_second"] == {"count": 9, "show": False, "title": "x"}
+    assert values["02_second"] == {
+        "count": 9, "show": False, "title": "x", "precision": "float32"
+    }  # fmt: skip
 
 
 def test_a_section_is_for_one_notebook_and_the_command_line_wins(folder: Path) -> None:
@@ -123,6 +125,7 @@ def test_the_command_line_is_read_in_the_type_of_the_parameter(
         ({"rate": float("nan")}, "expected 0 or more, came nan"),
         ({"rate": float("inf")}, "expected 0 or more, came inf"),
         ({"names": []}, "names: expected a list like"),
+        ({"precision": "float16"}, 'expected float32 or mixed_bfloat16, came "float16"'),
         ({"years": [3, 0]}, "years: expected 1 or more, came [3, 0]"),
     ],
 )
