@@ -29,15 +29,10 @@ def main() -> None:
     versions = [(when, json.loads(git("show", f"{commit}:{FILE}"))) for commit, when in history()]
     versions.append(("present", paths.read_json(paths.project() / FILE)))
     films = versions[-1][1]["films"]["test"]
-    found = pd.DataFrame(
-        [
-            {"published": when, **measured(told)}
-            for when, told in versions
-            if "vgg16" in told["networks"]
-        ]
-    )
+    found = pd.DataFrame([{"published": when, **measured(told)} for when, told in versions])
     columns = found.columns[1:].tolist()
-    found = found[found[columns].ne(found[columns].shift()).any(axis=1)]
+    filled = found[columns].fillna(-1)
+    found = found[filled.ne(filled.shift()).any(axis=1)]
     found.to_csv(Path(__file__).with_suffix(".csv"), index=False)
     print(f"{films} test films")
     print(found.to_string(index=False))
@@ -54,13 +49,16 @@ def git(*words: str) -> str:
     return done.stdout.decode()
 
 
-def measured(told: dict[str, Any]) -> dict[str, float]:
-    """Return one version's row: measures of VGG16, and the macro AUROC of the network it taught."""
-    vgg16, taught = (told["networks"][name] for name in ("vgg16", "custom_cnn_distilled"))
+def measured(told: dict[str, Any]) -> dict[str, float | None]:
+    """Return one version's row: measures of VGG16, and some of the other networks."""
+    networks = {name.lower().replace(" ", "_"): row for name, row in told["networks"].items()}
+    vgg16, taught = networks["vgg16"], networks.get("custom_cnn_distilled")
     row = {name: vgg16[key]["value"] for name, key in MEASURES.items()}
     row["of four"] = vgg16["distinct"]["coverage_at_85"]["value"]
-    row["AUROC, distilled"] = taught["macro_auroc"]["value"]
-    return {name: round(float(value), 3) for name, value in row.items()}
+    row["AUROC, custom"] = networks["custom_cnn"]["macro_auroc"]["value"]
+    for name, key in {"AUROC": "macro_auroc", "mAP": "map"}.items():
+        row[f"{name}, distilled"] = taught[key]["value"] if taught else None
+    return {name: None if one is None else round(float(one), 3) for name, one in row.items()}
 
 
 if __name__ == "__main__":

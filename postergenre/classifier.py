@@ -440,7 +440,8 @@ def compare(
     from postergenre.training import milliseconds_per_poster
 
     held = of("validation", check[0])
-    posters, truth = check[1][held.rows[:CHECKED]], held.truth[:CHECKED]
+    drawn = np.random.default_rng(0).permutation(len(held.rows))[:CHECKED]
+    posters, truth = check[1][held.rows[drawn]], held.truth[drawn]
     networks: dict[str, Any] = {"keras": _Keras(model)}
     networks |= {form: _Lite(folder / FORMATS[form]) for form in ("float", "int8")}
     expected, table = networks["keras"](posters), {}

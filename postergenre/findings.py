@@ -42,13 +42,14 @@ class Erased:
         return pd.DataFrame((first[0] - first[1:]).T, index=self.genres, columns=self.versions[1:])
 
     def needs(self) -> pd.Series:
-        """Return for each genre what it loses most without, beside the mean of all genres.
+        """Return for each genre what it loses most without, beside the median of all genres.
 
-        A dash where chance may be why: by the normal approximation with the samples' spread, one
-        false discovery in a hundred allowed over all genres and versions.
+        In shares of its AUROC above chance: what is read well has more to lose. A dash where chance
+        may be why: by the normal approximation with the samples' spread, one false discovery in a
+        hundred allowed over all genres and versions.
         """
-        lost = self.samples[:, :1] - self.samples[:, 1:]
-        beside = lost - np.nanmean(lost, axis=2, keepdims=True)
+        kept = self._kept()[:, 1:]
+        beside = np.nanmedian(kept, axis=2, keepdims=True) - kept
         chances = norm.sf(beside[0] / np.maximum(beside[1:].std(axis=0), 1e-12))
         sure = false_discovery_control(np.nan_to_num(chances, nan=1.0).ravel()) <= 0.01
         most = np.nan_to_num(beside[0], nan=-1.0).argmax(axis=0)
@@ -72,8 +73,11 @@ class Erased:
     def kept_more(self, version: str, genres: Sequence[str]) -> Effect:
         """Return how much more of its AUROC above chance these genres keep in a version, beside others."""
         own = np.isin(self.genres, list(genres))
-        kept = (self.samples[:, self._at(version)] - 0.5) / (self.samples[:, 0] - 0.5)
+        kept = self._kept()[:, self._at(version)]
         return _effect(np.nanmedian(kept[:, own], axis=1) - np.nanmedian(kept[:, ~own], axis=1))
+
+    def _kept(self) -> NDArray[np.float64]:
+        return np.asarray((self.samples - 0.5) / (self.samples[:, :1] - 0.5))
 
     def _at(self, version: str) -> int:
         return self.versions.index(version)
@@ -206,6 +210,19 @@ def looks_sentence(apart: pd.DataFrame, sure: pd.DataFrame) -> str:
     )
 
 
+def alone_sentence(values: pd.DataFrame, truth: Truth, genres: Sequence[str]) -> str:
+    """Tell in one sentence how well the one measure that tells some genre best ranks its films."""
+    told = {name: np.repeat(values[[name]], len(genres), axis=1) for name in values}
+    table = pd.DataFrame({name: auroc_by_genre(truth, one) for name, one in told.items()}, genres)
+    genre, measure = (table - 0.5).abs().stack().idxmax()
+    value = float(table.loc[genre, measure])
+    return (
+        f"The one measure that tells a genre best is {measure} for {genre}: of a film with the genre and "
+        f"one without, the former is the {WORDS[measure][int(value > 0.5)]} one in "
+        f"{max(value, 1 - value):.0%} of pairs."
+    )
+
+
 def decades_sentence(moves: pd.DataFrame, *, early: int, late: int) -> str:
     """Tell how genres' looks moved beyond those of the other films, and what was measured."""
     sure = clearest(moves)
@@ -283,7 +300,10 @@ def needs_sentence(found: Mapping[str, Erased]) -> str:
         needs = one.needs()
         named = [f"{genre} ({thing})" for genre, thing in needs[needs != "-"].items()]
         told.append(f"in {name}, {', '.join(named) or 'none'}")
-    return f"Beyond chance, these genres lose more without one thing than others do: {'; '.join(told)}."
+    return (
+        "Beyond chance, these genres lose a larger share of their AUROC above chance without one thing "
+        f"than others do: {'; '.join(told)}."
+    )
 
 
 def held_sentence(

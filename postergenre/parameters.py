@@ -160,8 +160,7 @@ def _typed(label: str, value: Any, about: Parameter, is_text: bool) -> Any:
     meant = _in_its_type(label, value, about, is_text)
     name = label.rpartition(".")[2]
     least, most = LEAST.get(name, 0 if about.kind == "float" else 1), MOST.get(name, float("inf"))
-    items = meant if about.kind == "list" else [meant]
-    numbers = [item for item in items if type(item) in (int, float)]
+    numbers = [n for n in (meant if about.kind == "list" else [meant]) if type(n) in (int, float)]
     if not all(least <= number <= most and number != float("inf") for number in numbers):
         upper = f" to {most}" if name in MOST else " or more"
         raise ParameterError(f"Parameter {label}: expected {least}{upper}, came {value}.")

@@ -69,7 +69,7 @@ def test_a_network_that_may_pass_is_judged_by_its_interval_as_well(
     right: tuple[float, float, float], verdict: str, sentence: str
 ) -> None:
     told = evaluation(right=right)
-    assert verdicts(told)["on films it is sure of (validation)"] == verdict
+    assert verdicts(told)["on films it is sure of (the cut from validation films)"] == verdict
     assert sentence in claims.passing_sentence(told)
 
 

@@ -115,6 +115,14 @@ def test_a_move_is_that_of_a_genre_beyond_that_of_the_others() -> None:
     assert other[2] < 0
 
 
+def test_the_measure_that_tells_a_genre_best_is_named_with_its_direction() -> None:
+    truth = np.array([[True, False], [True, True], [False, True], [False, False]])
+    looks = pd.DataFrame({"brightness": [1.0, 2, 3, 4], "detail": [1.0, 3, 2, 4]})
+    told = findings.alone_sentence(looks, truth, ["A", "B"])
+    assert "is brightness for A" in told
+    assert "is the darker one in 100% of pairs" in told
+
+
 def alike(seed: int, genres: int = 8) -> pd.DataFrame:
     """Return how alike genres are when their profiles are drawn by chance."""
     names = list("ABCDEFGHIJ")[:genres]
@@ -236,7 +244,8 @@ def test_what_a_genre_needs_is_named_only_beyond_chance() -> None:
     samples[:, 1, 0] = samples[:, 0, 0]
     blind = findings.Erased(found.versions, found.genres, samples)
     assert findings.needs_sentence({"custom CNN": found, "VGG16": blind}) == (
-        "Beyond chance, these genres lose more without one thing than others do: "
+        "Beyond chance, these genres lose a larger share of their AUROC above chance without one "
+        "thing than others do: "
         "in custom CNN, A (colour); in VGG16, none."
     )
 
