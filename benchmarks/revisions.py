@@ -33,15 +33,17 @@ def main() -> None:
     columns = found.columns[1:].tolist()
     filled = found[columns].fillna(-1)
     found = found[filled.ne(filled.shift()).any(axis=1)]
-    found.to_csv(Path(__file__).with_suffix(".csv"), index=False)
+    found.to_csv(Path(__file__).with_suffix(".csv"), index=False, float_format="%.3f")
     print(f"{films} test films")
     print(found.to_string(index=False))
 
 
 def history() -> list[tuple[str, str]]:
     """Return commit and date of every version of the published numbers, the first one first."""
-    log = git("log", "--reverse", "--format=%H %ad", "--date=short", "--", FILE).splitlines()
-    return [(line.split()[0], line.split()[1]) for line in log]
+    log = git(
+        "log", "--reverse", "--format=%H %ad", "--date=format:%-d %b", "--", FILE
+    ).splitlines()
+    return [(line.split()[0], line.partition(" ")[2]) for line in log]
 
 
 def git(*words: str) -> str:
@@ -56,8 +58,7 @@ def measured(told: dict[str, Any]) -> dict[str, float | None]:
     row = {name: vgg16[key]["value"] for name, key in MEASURES.items()}
     row["of four"] = vgg16["distinct"]["coverage_at_85"]["value"]
     row["AUROC, custom"] = networks["custom_cnn"]["macro_auroc"]["value"]
-    for name, key in {"AUROC": "macro_auroc", "mAP": "map"}.items():
-        row[f"{name}, distilled"] = taught[key]["value"] if taught else None
+    row["AUROC, distilled"] = taught["macro_auroc"]["value"] if taught else None
     return {name: None if one is None else round(float(one), 3) for name, one in row.items()}
 
 
