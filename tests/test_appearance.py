@@ -150,6 +150,7 @@ def test_the_chapter_sets_looks_beside_their_decade_without_any_test_film() -> N
     plt = MagicMock()
     plt.subplots.return_value = None, None
     figure = {"plt": plt, "figures": MagicMock(), "appearance": appearance}
+    figure["findings"] = MagicMock()
     found = []
     for planted in (looks, looks + 50.0 * (test & truth[:, 0])[:, None]):
         names = known | figure | {"looks": planted}
