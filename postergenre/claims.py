@@ -224,15 +224,8 @@ def table(
     if share:
         measured = f"{right:.0%} ({low:.0%} to {high:.0%}), on {share:.0%} of them"
         base = f"{result.kept()['base']:.0%}"
-    rows.append(
-        (
-            "85 % accuracy",
-            "on films it is sure of (the cut from validation films)",
-            measured,
-            base,
-            kept,
-        )
-    )
+    reading = "on films it is sure of (the cut from validation films)"
+    rows.append(("85 % accuracy", reading, measured, base, kept))
     for name, value in milliseconds.items():
         verdict = "holds" if value < CLAIMED_MILLISECONDS else "not reached here"
         reading = f"{name}: one poster, without the service, on this machine"
