@@ -14,12 +14,13 @@ from numpy.typing import NDArray
 from postergenre import paths
 from postergenre.errors import StudyError
 from postergenre.films import Part, of
+from postergenre.parameters import CHOICES
 
 BLOCKS = (2, 3, 4, 5)  # the blocks of VGG16 whose outputs are pooled for the head
 # Standard deviations at which a feature is cut off. The cut also keeps LiteRT from folding the
 # standardisation into the head's weights, whose 8 bits then lose the features of large scale.
 OUTLIER = 10
-PRECISIONS = ("float32", "mixed_bfloat16")  # half precision would need its loss scaled
+PRECISIONS = CHOICES["precision"]
 
 
 def custom_cnn(
@@ -102,8 +103,15 @@ def both_ways(model: keras.Model) -> keras.Model:
     views = ops.concatenate([posters, ops.flip(posters, axis=2)], axis=0)
     logits = keras.Model(model.input, model.get_layer("logits").output, name="one_way")(views)
     logits = ops.mean(ops.reshape(logits, (2, -1, model.output_shape[1])), axis=0)
-    genres = layers.Activation("sigmoid", dtype="float32", name="genres")(logits)
-    return keras.Model(posters, genres, name=model.name)
+    return keras.Model(posters, _sigmoid(logits), name=model.name)
+
+
+def one_way(model: keras.Model) -> keras.Model:
+    """Return the network inside `both_ways`, layer by layer and for one view; any other as it is."""
+    if "one_way" not in [layer.name for layer in model.layers]:
+        return model
+    inner = model.get_layer("one_way")
+    return keras.Model(inner.input, _sigmoid(inner.output), name=model.name)
 
 
 def _halved(weights: NDArray[np.float32], dice: np.random.Generator) -> NDArray[np.float32]:
@@ -163,7 +171,10 @@ def _computing(precision: str) -> Iterator[None]:
 
 
 def _genres(x: keras.KerasTensor, genres: int) -> keras.KerasTensor:
-    logits = layers.Dense(genres, name="logits")(x)
+    return _sigmoid(layers.Dense(genres, name="logits")(x))
+
+
+def _sigmoid(logits: keras.KerasTensor) -> keras.KerasTensor:
     return layers.Activation("sigmoid", dtype="float32", name="genres")(logits)
 
 

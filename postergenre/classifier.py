@@ -114,8 +114,13 @@ class Classifier:
 
     @cached_property
     def model(self) -> "keras.Model":
-        """Return the network as Keras knows it, whatever form answers."""
-        return _keras(_file(self.folder, "keras"), _told(self.folder)).model
+        """Return the network in Keras, layer by layer, whatever form answers.
+
+        Of one that looks at mirror images as well, the network that looks at one view.
+        """
+        from postergenre import architectures
+
+        return architectures.one_way(_keras(_file(self.folder, "keras"), _told(self.folder)).model)
 
     def classify(self, posters: Sequence[bytes | Path]) -> list[dict[str, Any]]:
         """Return for each poster (bytes or path) what `read` says of it, and `warnings`.

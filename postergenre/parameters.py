@@ -21,7 +21,7 @@ LEAST = {
     "width": 32,
 }
 MOST = {"height": 1024, "width": 1024, "tuned_blocks": 3, "validation": 0.5, "test": 0.5}
-CHOICES = {"precision": ("float32", "mixed_bfloat16")}
+CHOICES = {"precision": ("float32", "mixed_bfloat16")}  # float16 would need its loss scaled
 KINDS = {
     "int": "a whole number",
     "float": "a number",

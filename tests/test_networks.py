@@ -26,7 +26,6 @@ from postergenre import (
     layers,
     maps,
     metrics,
-    parameters,
     paths,
     reading,
     training,
@@ -64,7 +63,6 @@ def test_a_wider_network_may_be_for_larger_posters_and_in_half_the_bits(
     half = architectures.widened(network, size, precision="mixed_bfloat16")
     assert half.input_shape[1:3] == size
     assert half.get_layer("conv2").compute_dtype == "bfloat16"
-    assert parameters.CHOICES["precision"] == architectures.PRECISIONS
     assert keras.config.dtype_policy().name == "float32"
     same = architectures.custom_cnn(size, 2, width=16)
     same.set_weights(half.get_weights())
@@ -82,6 +80,15 @@ def test_a_network_that_looks_both_ways_gives_the_mean_log_odds(network: keras.M
     answers = both.predict(posters, verbose=0)
     np.testing.assert_allclose(reading.logit(answers), mean, atol=1e-4)
     np.testing.assert_allclose(both.predict(posters[:, :, ::-1], verbose=0), answers, atol=1e-6)
+
+
+def test_a_network_that_looks_both_ways_can_be_opened(network: keras.Model) -> None:
+    posters, _ = patches(3)
+    inner = architectures.one_way(architectures.both_ways(network))
+    assert layers.convolutions(inner) == layers.convolutions(network)
+    answers = inner.predict(posters, verbose=0)
+    np.testing.assert_allclose(answers, network.predict(posters, verbose=0), atol=1e-6)
+    assert architectures.one_way(network) is network
 
 
 def test_the_network_learns_what_there_is_to_learn(network: keras.Model) -> None:
@@ -594,3 +601,12 @@ def test_the_small_network_that_ships_answers_alike_in_all_its_forms() -> None:
     posters = np.random.default_rng(0).integers(0, 255, (3, *forms["keras"].size, 3), np.uint8)
     expected = forms["keras"].score(posters)
     np.testing.assert_allclose(forms["int8"].score(posters), expected, atol=classifier.DIFFERENCE)
+
+
+def test_the_small_network_that_ships_tells_what_it_reads_a_poster_from() -> None:
+    reader = classifier.Classifier.load(paths.project() / "weights" / "custom_cnn_distilled")
+    poster = np.random.default_rng(0).integers(0, 255, (*reader.size, 3), np.uint8)
+    told = maps.explain(reader.model, poster, reader.vocabulary, top=1)
+    assert list(told["scores"]) == reader.vocabulary
+    (reason,) = told["reasons"].values()
+    assert reason["map"].shape == layers.passed_on(reader.model, "conv5").shape[1:3]
