@@ -3,10 +3,10 @@
     .venv/bin/python benchmarks/retuning.py runs/published
 
 The run's chapter of VGG16 has to be there, with its cache. From the head of that chapter, the upper
-blocks learn again, at half the rate for an epoch more, in hours; then the network is asked in other
-ways, and together with others. Each row tells how far its mAP is from that of the network as the
-run has it, with an interval over films drawn again. What is finished is kept under `--keep`: a
-stopped benchmark goes on where it was.
+blocks learn again, at half the rate for an epoch more than in the chapter's first course, in hours;
+then the network of that course is asked in other ways, and together with others. Each row tells how
+far its mAP is from that of the network after its first course, with an interval over films drawn
+again. What is finished is kept under `--keep`: a stopped benchmark goes on where it was.
 """
 
 import argparse
@@ -14,16 +14,19 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import tuning
+from scipy.special import expit
 
-from postergenre import architectures, batches, films, paths, training
+from postergenre import architectures, batches, films, paths, reading, training
 
 BATCH, RATE = 64, 0.0001  # as in the chapter
 LOWER = "half the rate, an epoch more"
 STAMP = ("run", "films", "weights", "size", "precision", "tuned_blocks", "seed", "train")
+PUPIL = "custom_cnn_distilled"
 OTHERS = {
     "its answers averaged with the linear head's": "vgg16/linear.parquet",
-    "its answers averaged with the distilled custom CNN's": "custom_cnn_distilled/predictions.parquet",
+    "its answers averaged with the distilled custom CNN's": f"{PUPIL}/predictions.parquet",
 }
 
 
@@ -37,6 +40,7 @@ def main() -> None:
     train, chosen = (films.Part(population, truth, part) for part in films.SPLITS[:2])
     folder = paths.need(asked.run, "vgg16")
     card = paths.read_json(folder / "bundle.json")["card"]
+    first = paths.read_json(folder / "course_1.json")
     cache = paths.run_directory(asked.run) / "cache" / "vgg16_{}x{}".format(*card["size"])
     features = np.load(cache / "output0.npy").astype(np.float32)
     below = np.load(cache / "output1.npy", mmap_mode="r")
@@ -62,14 +66,14 @@ def main() -> None:
 
     training.fit(
         tail, lessons(train, truth, middle, card["seed"]), (chosen, middle),
-        epochs=card["fine_tune_epochs"] + 1, learning_rate=RATE / 2,
+        epochs=first["stamp"]["epochs"] + 1, learning_rate=RATE / 2,
         steps=-(-len(train.rows) // BATCH), loss=training.balanced_crossentropy(train),
         folder=asked.keep / "lower", stamp={name: card[name] for name in STAMP} | {"way": LOWER},
     )  # fmt: skip
     lower = tail.get_weights()
-    tail.load_weights(folder / "fine_tuning_best.weights.h5")
+    tail.load_weights(folder / "course_1_best.weights.h5")
     after = tail.get_weights()
-    scores = {"as the run has it": (kept := ask(after))}
+    scores = {"after its first course": (kept := ask(after))}
     scores[LOWER] = ask(lower)
     scores["the weights of the first two averaged"] = ask(halfway(after, lower))
     scores["the answers of the first two averaged"] = (kept + scores[LOWER]) / 2
@@ -79,9 +83,21 @@ def main() -> None:
     for name, file in OTHERS.items():
         other = tuning.predicted(asked.run, file, population, vocabulary)
         scores[name] = (kept + other[chosen.rows]) / 2
+    large, small = (odds(asked.run, name, population, vocabulary) for name in (folder.name, PUPIL))
+    scores["as the run has it, after its last course"] = expit(large[chosen.rows])
+    scores["this and the distilled custom CNN, three parts to one"] = expit(
+        (3 * large + small)[chosen.rows] / 4
+    )
     told = tuning.table(scores, chosen.truth)
     told.to_csv(Path(__file__).with_suffix(".csv"), index=False)
     print(told.to_string(index=False))
+
+
+def odds(run: str, network: str, population: pd.DataFrame, vocabulary: list[str]) -> np.ndarray:
+    """Return the calibrated log odds (films, genres) that a run's network gives its films."""
+    scores = tuning.predicted(run, f"{network}/predictions.parquet", population, vocabulary)
+    lines = np.array(paths.read_json(paths.need(run, f"{network}/bundle.json"))["calibration"])
+    return reading.logit(reading.calibrate(scores, lines))
 
 
 def halfway(one: list[np.ndarray], other: list[np.ndarray]) -> list[np.ndarray]:
