@@ -14,7 +14,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pandas as pd
 import tuning
 from scipy.special import expit
 
@@ -83,21 +82,15 @@ def main() -> None:
     for name, file in OTHERS.items():
         other = tuning.predicted(asked.run, file, population, vocabulary)
         scores[name] = (kept + other[chosen.rows]) / 2
-    large, small = (odds(asked.run, name, population, vocabulary) for name in (folder.name, PUPIL))
-    scores["as the run has it, after its last course"] = expit(large[chosen.rows])
-    scores["this and the distilled custom CNN, three parts to one"] = expit(
-        (3 * large + small)[chosen.rows] / 4
+    large, small = (
+        reading.logit(tuning.chances(asked.run, name, population, vocabulary)[chosen.rows])
+        for name in ("vgg16", PUPIL)
     )
+    scores["as the run has it, after its last course"] = expit(large)
+    scores["this and the distilled custom CNN, three parts to one"] = expit((3 * large + small) / 4)
     told = tuning.table(scores, chosen.truth)
     told.to_csv(Path(__file__).with_suffix(".csv"), index=False)
     print(told.to_string(index=False))
-
-
-def odds(run: str, network: str, population: pd.DataFrame, vocabulary: list[str]) -> np.ndarray:
-    """Return the calibrated log odds (films, genres) that a run's network gives its films."""
-    scores = tuning.predicted(run, f"{network}/predictions.parquet", population, vocabulary)
-    lines = np.array(paths.read_json(paths.need(run, f"{network}/bundle.json"))["calibration"])
-    return reading.logit(reading.calibrate(scores, lines))
 
 
 def halfway(one: list[np.ndarray], other: list[np.ndarray]) -> list[np.ndarray]:

@@ -20,7 +20,7 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import balanced_accuracy_score, log_loss
 from sklearn.model_selection import StratifiedKFold
 
-from postergenre import claims, films, metrics, paths, reading
+from postergenre import claims, films, metrics, reading
 
 NETWORKS = {"VGG16": "vgg16", "custom CNN, distilled": "custom_cnn_distilled"}
 PLAIN, OURS = "as they are", "slope and shifts"
@@ -36,10 +36,7 @@ def main() -> None:
     truth = films.truth(population["genres"], vocabulary)
     rows = []
     for name, folder in NETWORKS.items():
-        file = f"{folder}/predictions.parquet"
-        scores = tuning.predicted(asked.run, file, population, vocabulary)
-        told = paths.read_json(paths.need(asked.run, folder) / "bundle.json")
-        chances = reading.calibrate(scores, np.array(told["calibration"]))
+        chances = tuning.chances(asked.run, folder, population, vocabulary)
         for genres in (majors, [genre for genre in claims.DISTINCT if genre in majors]):
             for way in (PLAIN, OURS, MATRIX, ALL):
                 found = tried(population, truth, chances, vocabulary, genres, way)

@@ -14,10 +14,9 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pandas as pd
 import tuning
 
-from postergenre import architectures, batches, classifier, films, paths, reading, training
+from postergenre import architectures, batches, classifier, films, paths, training
 
 BATCH, SEED = 32, 1
 # By name: the teacher's share of the answer, the size of the posters beside that of the chapter of
@@ -48,7 +47,7 @@ def main() -> None:
     among = np.isin(np.arange(len(population)), drawn)
     train = films.Part(population, truth, "train", among=among)
     chosen = films.Part(population, truth, "validation")
-    chances = teacher(asked.run, population, vocabulary)
+    chances = tuning.chances(asked.run, "vgg16", population, vocabulary)
     scores = {}
     for name, (share, larger, wider) in WAYS.items():
         pupil = classifier.Classifier.load(paths.need(asked.run, "custom_cnn")).model
@@ -64,15 +63,6 @@ def main() -> None:
     found.to_csv(Path(__file__).with_suffix(".csv"), index=False)
     print(f"{len(train.rows)} training films, {asked.epochs} epochs")
     print(found.to_string(index=False))
-
-
-def teacher(run: str, population: pd.DataFrame, vocabulary: list[str]) -> np.ndarray:
-    """Return the chances (films, genres) that the run's VGG16 gives every film."""
-    folder = paths.need(run, "vgg16")
-    scores = tuning.predicted(run, "vgg16/predictions.parquet", population, vocabulary)
-    return reading.calibrate(
-        scores, np.array(paths.read_json(folder / "bundle.json")["calibration"])
-    )
 
 
 def digest(*arrays: np.ndarray) -> str:

@@ -20,7 +20,7 @@ import tensorflow as tf
 from keras import layers, ops
 from sklearn.linear_model import Ridge
 
-from postergenre import architectures, batches, films, metrics, paths, training
+from postergenre import architectures, batches, films, metrics, paths, reading, training
 
 BATCH, STRENGTH, SEED = 64, 1e4, 7
 HIDDEN, DROPOUT = 1024, 0.6  # of the head, as in the chapter
@@ -184,6 +184,13 @@ def predicted(run: str, file: str, population: pd.DataFrame, vocabulary: list[st
     """Return the scores (films, genres) that a file of a run holds, in the population's order."""
     found = pd.read_parquet(paths.need(run, file)).set_index("film_id")
     return np.asarray(found.loc[population["film_id"], vocabulary])
+
+
+def chances(run: str, network: str, population: pd.DataFrame, vocabulary: list[str]) -> np.ndarray:
+    """Return the calibrated chances (films, genres) that a run's network gives its films."""
+    scores = predicted(run, f"{network}/predictions.parquet", population, vocabulary)
+    told = paths.read_json(paths.need(run, f"{network}/bundle.json"))
+    return reading.calibrate(scores, np.array(told["calibration"]))
 
 
 def table(scores: dict[str, np.ndarray], truth: np.ndarray) -> pd.DataFrame:
